@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/ipc.h"
+#include "core/loop.h"
+
+/* The parent of a daemon: starts its roles by exec, joins them by socket pairs, restarts what dies.
+ *
+ *     parent ──fd 3── session ─┐            Every role has one channel to the parent, descriptor 3,
+ *        ├────fd 3── install ──┤ link       and a link to each role it works with. A link is a
+ *        └────fd 3── walk ─────┘            socket pair that the parent makes and hands out; when
+ *                                           one side dies, it hands a new one to both.
+ *
+ * Two kinds of roles: *standing* ones run always; *instances* (tag != "") are started when a role
+ * asks (verify and fetch for one run, an engine for one content set) and are not restarted by us:
+ * whoever asked sees the link close and decides.
+ *
+ * Messages, parent to role:  "config" {config members of the role, "role", "tag"} + descriptors
+ *                            "link" {"peer": role, "tag": tag of an instance or ""} + one descriptor
+ *                            "stop" {}
+ * Role to parent (requests): "spawn" {"role","tag","args":{}}  + descriptors for its config message
+ *                                    -> {} ; then a "link" arrives for the asker and the new one
+ *                            "connect" {"role","tag","to"}     join an instance with a standing role
+ *                            "end" {"role","tag"}              SIGTERM an instance, SIGKILL after 5 s
+ *                            "ready" {}                        (notice) its first work is done
+ *                            "status" {}  -> {"roles":[{"role","tag","pid","since","restarts"}]}
+ * Who may spawn, connect and end is in the table.
+ */
+
+#define YG_SUPER_PEERS_MAX 8
+#define YG_SUPER_FD        3 /* where a role finds its channel */
+
+struct yg_super_role {
+	const char *name;    /* "session"; the table ends with NULL */
+	const char *program; /* file in the folder of helper programs: "yagura-agent-net" */
+	bool instance;       /* started on request, tagged, not restarted */
+	const char *links[YG_SUPER_PEERS_MAX];  /* standing roles it is linked to (say it on one side) */
+	const char *spawns[YG_SUPER_PEERS_MAX]; /* instances that this role may start, connect, end */
+};
+
+struct yg_super;
+
+/* Gives the members and descriptors of a role's "config" message. fds stay the callee's.
+ * Called at each start of a role. Return NULL to leave a standing role out (a relay that is off).
+ */
+typedef json_t *yg_super_config(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX],
+	size_t *fd_count);
+
+struct yg_super *yg_super_new(struct yg_loop *loop, const struct yg_super_role *roles,
+	yg_super_config *config, void *ctx, struct yg_err *err) YG_MUST_CHECK;
+
+/* Start every standing role whose config is not NULL; call again after a change of configuration:
+ * starts what is now on, stops what is now off. Dead ones come back after 0.1 s, doubling to 30 s;
+ * ten seconds of life reset that.
+ */
+void yg_super_start(struct yg_super *super);
+
+/* Stop all (SIGTERM, SIGKILL after 5 s) and call `stopped` when the last is gone. */
+void yg_super_stop(struct yg_super *super, void (*stopped)(void *ctx), void *ctx);
+void yg_super_free(struct yg_super *super);
+bool yg_super_ready(const struct yg_super *super); /* every standing role has said "ready" */
+
+/* Where helper programs lie: the folder of this executable when they are there (a build tree), else
+ * the libexec folder of the installation. Returns a literal or a buffer that lives for ever.
+ */
+const char *yg_super_helpers(void);
