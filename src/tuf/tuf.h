@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/mem.h"
+
+/* A client of The Update Framework. It knows no HTTP, no files and no clock: it asks for bytes by
+ * name and decides which of them to believe. source  TUF specification 1.0.34, section 5
+ *
+ *     struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&ops, ctx, now, err);
+ *     if (yg_tuf_trust(tuf, root, err) || yg_tuf_refresh(tuf, err))
+ *             return -1;
+ *     if (yg_tuf_get(tuf, "am/am-pattern.json", &manifest, err)) …
+ *
+ * Failures name the file and the rule, and have a cause:
+ *
+ *     tuf.signature     YG_EUNTRUSTED  a threshold of one that is not met, no good signature at all
+ *     tuf.threshold     YG_EUNTRUSTED  some good signatures, fewer than the threshold
+ *     tuf.rollback      YG_EUNTRUSTED  an older version than one already trusted
+ *     tuf.expired       YG_EUNTRUSTED  past its date at the time given: freeze, or a wrong clock
+ *     tuf.version       YG_EUNTRUSTED  another version than the one that was announced (mix-and-match)
+ *     tuf.hash          YG_EUNTRUSTED  other bytes than the ones announced (mix-and-match)
+ *     tuf.size          YG_ELIMIT      longer than announced or allowed
+ *     tuf.format        YG_EFORMAT     malformed metadata
+ *     tuf.not_delegated YG_EUNTRUSTED  nobody who may vouch for this path does
+ *
+ * Failures of fetch keep the code and the cause that fetch gave them. What was trusted before a
+ * failure stays trusted: the next refresh goes on from there.
+ */
+
+#define YG_TUF_ROOT_MAX        (512u << 10) /* bytes */
+#define YG_TUF_TIMESTAMP_MAX   (16u << 10)
+#define YG_TUF_SNAPSHOT_MAX    (2u << 20)
+#define YG_TUF_TARGETS_MAX     (5u << 20) /* "targets" and every delegated role */
+#define YG_TUF_ROOT_STEPS_MAX  1024u      /* root versions in one refresh */
+#define YG_TUF_DELEGATIONS_MAX 32u        /* roles looked at for one target */
+#define YG_TUF_PATH_MAX        256u       /* bytes of a target path */
+#define YG_TUF_NAME_MAX        128u       /* bytes of what load and save are given */
+
+struct yg_tuf_ops {
+	/* GET a file of the repository: "metadata/2.root.json", "targets/am/<sha256>.am-pattern.json".
+	 * Appends at most `max` bytes to `buf` (buf->max is at least that).
+	 * errors  YG_EABSENT the source has no such file (404); YG_ELIMIT more than max; whatever else
+	 */
+	int (*fetch)(void *ctx, const char *path, size_t max, struct yg_buf *buf,
+		struct yg_err *err);
+
+	/* What `save` was last given under this name: "root.json", "timestamp.json", "snapshot.json",
+	 * "targets.json", "<role>.json". Names are safe as one path component.
+	 * errors  YG_EABSENT; any other failure is taken as a broken cache and fetched again, except
+	 *         for "root.json", where it is the failure of the refresh
+	 */
+	int (*load)(void *ctx, const char *name, struct yg_buf *buf, struct yg_err *err);
+
+	/* Keep bytes under a name; durable when it returns. Empty bytes: forget the name. */
+	int (*save)(void *ctx, const char *name, struct yg_bytes bytes, struct yg_err *err);
+};
+
+struct yg_tuf;
+
+/* What a role that is trusted for the path says about a target. */
+struct yg_tuf_target {
+	uint64_t length;            /* bytes */
+	char sha256[65];            /* lower-case hex */
+	char role[YG_TUF_NAME_MAX]; /* who said it: "am" */
+};
+
+/* A client for one run. `ops` and `ctx` are borrowed until it is freed.
+ * in      now     seconds since the epoch: the update start time, for every expiry (5.1)
+ * errors  YG_ESYSTEM
+ */
+struct yg_tuf *yg_tuf_new(const struct yg_tuf_ops *ops, void *ctx, int64_t now, struct yg_err *err)
+	YG_MUST_CHECK;
+void yg_tuf_free(struct yg_tuf *tuf);
+YG_DEFINE_AUTO(yg_tuf);
+
+/* The root that came with the installation (5.2): checked against its own keys, and saved as
+ * "root.json" unless a root is kept already. Without this call, a kept root is needed.
+ * errors  tuf.format, tuf.signature, tuf.threshold; those of load and save
+ */
+int yg_tuf_trust(struct yg_tuf *tuf, struct yg_bytes root, struct yg_err *err) YG_MUST_CHECK;
+
+/* Root, timestamp, snapshot, targets: 5.3 to 5.6. */
+int yg_tuf_refresh(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
+
+/* Look a target up, in pre-order through the delegations, whose metadata is fetched as needed (5.6.7).
+ * Refreshes first if that was not done.
+ * errors  YG_EABSENT cause tuf.not_delegated: no role that may say so knows it; those of refresh
+ */
+int yg_tuf_find(struct yg_tuf *tuf, const char *path, struct yg_tuf_target *out, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Fetch a target, check length and hash, append it to `buf` (5.7). errors  those of find; tuf.hash, tuf.size */
+int yg_tuf_get(struct yg_tuf *tuf, const char *path, struct yg_buf *buf, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Visit every target that the roles vouch for, each path once, with what yg_tuf_find would say, in
+ * byte order of path. `visit` returns non-zero to stop; that is what the function returns.
+ */
+int yg_tuf_each(struct yg_tuf *tuf,
+	int (*visit)(void *ctx, const char *path, const struct yg_tuf_target *target,
+		struct yg_err *err),
+	void *ctx, struct yg_err *err) YG_MUST_CHECK;
+
+/* Version of trusted metadata ("root", "timestamp", "snapshot", "targets", "am"), 0 if none. */
+int64_t yg_tuf_version(const struct yg_tuf *tuf, const char *role);
+
+/* Seconds since the epoch when trusted metadata expires; 0 if none. */
+int64_t yg_tuf_expires(const struct yg_tuf *tuf, const char *role);
