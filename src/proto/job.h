@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+/* The words for what is asked of computers and how far it is, as they stand in messages, the API and the
+ * database.
+ */
+
+/* What people ask for: POST /api/v1/jobs. */
+enum yg_job_kind {
+	YG_JOB_UPDATE,
+	YG_JOB_SCAN,
+	YG_JOB_ROLLBACK,
+	YG_JOB_POLICY,
+	YG_JOB_RELEASE_HOLD
+};
+#define YG_JOB_KINDS 5
+
+/* "update", "scan", "rollback", "policy", "release_hold" */
+const char *yg_job_kind_name(enum yg_job_kind kind);
+/* errors  YG_EFORMAT "kind: want update, scan, …, have 'x'" */
+int yg_job_kind_parse(const char *name, enum yg_job_kind *out, struct yg_err *err) YG_MUST_CHECK;
+
+/* How one computer's part of a job ended: exactly one. */
+enum yg_job_outcome { YG_JOB_SUCCESS, YG_JOB_FAILED, YG_JOB_CANCELLED };
+#define YG_JOB_OUTCOMES 3
+
+const char *yg_job_outcome_name(enum yg_job_outcome outcome); /* "success", "failed", "cancelled" */
+int yg_job_outcome_parse(const char *name, enum yg_job_outcome *out, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Where a running job is on one computer, in this order; not every run passes all. */
+enum yg_job_phase {
+	YG_PHASE_WAITING,  /* "waiting": not started, or the relay has not got the set yet */
+	YG_PHASE_METADATA, /* "metadata": fetches and verifies what exists */
+	YG_PHASE_SNAPSHOT, /* "snapshot": li_copy */
+	YG_PHASE_FETCH,    /* "fetch": downloads objects; done/of in bytes */
+	YG_PHASE_STAGE,    /* "stage": builds the new set; done/of in files */
+	YG_PHASE_TRIAL,    /* "trial": a new engine loads it and judges the samples */
+	YG_PHASE_SWITCH,   /* "switch": the set goes live */
+	YG_PHASE_SCAN,     /* "scan": done in files */
+	YG_PHASE_DONE,     /* "done" */
+};
+#define YG_JOB_PHASES 9
+
+const char *yg_job_phase_name(enum yg_job_phase phase);
+int yg_job_phase_parse(const char *name, enum yg_job_phase *out, struct yg_err *err) YG_MUST_CHECK;
