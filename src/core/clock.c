@@ -34,7 +34,8 @@ int yg_clock_parse(const char *text, int64_t *s, struct yg_err *err)
 		? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm)
 		: NULL;
 	if (!end || *end)
-		return yg_fail(err, YG_EFORMAT, "time: want YYYY-MM-DDThh:mm:ssZ, have '%.32s'", text);
+		return yg_fail(err, YG_EFORMAT, "time: want YYYY-MM-DDThh:mm:ssZ, have '%.32s'",
+			text);
 
 	/* timegm() accepts the 31st of February: what it makes must print as what was given. */
 	int64_t parsed = timegm(&tm);

@@ -20,7 +20,7 @@ struct yg_opt {
 	const char *section; /* "manager"; the table ends with NULL */
 	const char *name;    /* "port" */
 	enum yg_opt_type type;
-	int64_t min, max; /* of a number; of the length of a text, in bytes */
+	int64_t min, max;   /* of a number; of the length of a text, in bytes */
 	const char *preset; /* as it would stand in a file; NULL: none */
 	const char *help;   /* one line; units named */
 };

@@ -20,9 +20,9 @@ enum yg_code {
 /* One failure, owned by the caller, usually on its stack. Zero it before first use. */
 struct yg_err {
 	enum yg_code code;
-	int sys;                  /* errno where it happened, or 0 */
+	int sys;                      /* errno where it happened, or 0 */
 	char cause[YG_ERR_CAUSE_MAX]; /* "net.refused": one of proto/causes.json, or empty */
-	char msg[YG_ERR_MSG_MAX]; /* "doing this: doing that: the cause" */
+	char msg[YG_ERR_MSG_MAX];     /* "doing this: doing that: the cause" */
 };
 
 /* Record a failure. Always returns -1, so that `return yg_fail(...)` is the whole error path. */

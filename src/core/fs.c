@@ -123,7 +123,8 @@ static int temporary(const char *path, char *out, size_t size, struct yg_err *er
 static int write_new(int dir, const char *path, struct yg_bytes bytes, mode_t mode,
 	struct yg_err *err)
 {
-	int fd YG_AUTO(fd) = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd YG_AUTO(fd) = openat(dir, path,
+		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return yg_fail_sys(err, errno, "creating '%s'", path);
 	if (fchmod(fd, mode) < 0)

@@ -30,8 +30,8 @@ struct yg_ipc;
 
 struct yg_ipc_msg {
 	const char *name;
-	uint32_t id;  /* 0: no reply is wanted */
-	json_t *body; /* an object, borrowed until the handler returns */
+	uint32_t id;             /* 0: no reply is wanted */
+	json_t *body;            /* an object, borrowed until the handler returns */
 	int fds[YG_IPC_FDS_MAX]; /* what the handler does not take (yg_take_fd) is closed after it */
 	size_t fd_count;
 };
@@ -52,8 +52,8 @@ typedef void yg_ipc_done(void *ctx, struct yg_ipc_msg *reply, const struct yg_er
  * errors  YG_ESYSTEM (fd is closed then)
  */
 struct yg_ipc *yg_ipc_new(struct yg_loop *loop, int fd, const char *peer,
-	const struct yg_ipc_handler *handlers, void (*closed)(void *ctx, struct yg_ipc *ipc), void *ctx,
-	struct yg_err *err) YG_MUST_CHECK;
+	const struct yg_ipc_handler *handlers, void (*closed)(void *ctx, struct yg_ipc *ipc),
+	void *ctx, struct yg_err *err) YG_MUST_CHECK;
 void yg_ipc_free(struct yg_ipc *ipc); /* open requests are forgotten; NULL is fine */
 YG_DEFINE_AUTO(yg_ipc);
 const char *yg_ipc_peer(const struct yg_ipc *ipc);

@@ -13,15 +13,12 @@ static int too_deep(const json_t *value, int left)
 	if (json_is_object(value)) {
 		const char *key;
 		json_t *item;
-		json_object_foreach ((json_t *)(uintptr_t)value, key, item)
-			if (too_deep(item, left - 1))
-				return 1;
+		json_object_foreach((json_t *)(uintptr_t)value, key,
+			item) if (too_deep(item, left - 1)) return 1;
 	} else if (json_is_array(value)) {
 		size_t i;
 		json_t *item;
-		json_array_foreach (value, i, item)
-			if (too_deep(item, left - 1))
-				return 1;
+		json_array_foreach(value, i, item) if (too_deep(item, left - 1)) return 1;
 	}
 	return 0;
 }
@@ -66,7 +63,8 @@ int yg_json_dump(const json_t *value, struct yg_buf *out, struct yg_err *err)
 		struct yg_err *err;
 	} to = {out, err};
 	*err = (struct yg_err){0};
-	if (json_dump_callback(value, collect, &to, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) == 0)
+	if (json_dump_callback(value, collect, &to,
+		    JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) == 0)
 		return 0;
 	return err->code != YG_OK ? -1 : yg_fail(err, YG_ESYSTEM, "writing JSON");
 }
@@ -126,8 +124,8 @@ int yg_json_int(const json_t *object, const char *name, int64_t min, int64_t max
 		return wrong(name, "a whole number", value, err);
 	json_int_t n = json_integer_value(value);
 	if (n < min || n > max)
-		return yg_fail(err, YG_ELIMIT, "%s: want %lld..%lld, have %lld", name, (long long)min,
-			(long long)max, (long long)n);
+		return yg_fail(err, YG_ELIMIT, "%s: want %lld..%lld, have %lld", name,
+			(long long)min, (long long)max, (long long)n);
 	*out = n;
 	return 0;
 }

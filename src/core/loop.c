@@ -116,8 +116,8 @@ static void watch_ready(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	struct yg_watch *watch = arg;
-	watch->ready(watch->ctx, ((what & EV_READ) ? YG_LOOP_READ : 0u) |
-			((what & EV_WRITE) ? YG_LOOP_WRITE : 0u));
+	watch->ready(watch->ctx,
+		((what & EV_READ) ? YG_LOOP_READ : 0u) | ((what & EV_WRITE) ? YG_LOOP_WRITE : 0u));
 }
 
 struct yg_watch *yg_loop_watch(struct yg_loop *loop, int fd, unsigned what,

@@ -40,7 +40,8 @@ void yg_timer_free(struct yg_timer *timer);
 struct yg_watch;
 struct yg_watch *yg_loop_watch(struct yg_loop *loop, int fd, unsigned what,
 	void (*ready)(void *ctx, unsigned what), void *ctx);
-void yg_watch_want(struct yg_watch *watch, unsigned what); /* change what is waited for; 0: nothing */
+void yg_watch_want(struct yg_watch *watch,
+	unsigned what); /* change what is waited for; 0: nothing */
 void yg_watch_free(struct yg_watch *watch);
 
 /* Call back for a signal, from the loop. One callback a signal. */

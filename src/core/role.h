@@ -17,9 +17,9 @@
  */
 struct yg_role_env {
 	struct yg_loop *loop;
-	struct yg_ipc *parent;  /* for requests to the parent ("spawn", "connect", …) */
-	json_t *config;         /* borrowed; lives as long as the role */
-	const char *tag;        /* "" unless an instance */
+	struct yg_ipc *parent;   /* for requests to the parent ("spawn", "connect", …) */
+	json_t *config;          /* borrowed; lives as long as the role */
+	const char *tag;         /* "" unless an instance */
 	int fds[YG_IPC_FDS_MAX]; /* what came with the config; the role's own */
 	size_t fd_count;
 };

@@ -18,19 +18,19 @@
 #define YG_SYS_THREADS (1u << 4) /* clone of threads */
 
 struct yg_sandbox_path {
-	int fd;        /* directory or file to allow; borrowed until yg_sandbox_enter returns */
-	bool write;    /* false: read only */
+	int fd;     /* directory or file to allow; borrowed until yg_sandbox_enter returns */
+	bool write; /* false: read only */
 };
 
 struct yg_sandbox {
-	unsigned syscalls;        /* YG_SYS_* */
-	uint64_t capabilities;    /* bits 1 << CAP_*; kept if we have them */
-	const char *user;         /* user to become when started as root; NULL: stay */
-	uint64_t memory_max;      /* bytes of address space (RLIMIT_AS); 0: no limit */
-	uint32_t files_max;       /* RLIMIT_NOFILE; 0: leave */
+	unsigned syscalls;                   /* YG_SYS_* */
+	uint64_t capabilities;               /* bits 1 << CAP_*; kept if we have them */
+	const char *user;                    /* user to become when started as root; NULL: stay */
+	uint64_t memory_max;                 /* bytes of address space (RLIMIT_AS); 0: no limit */
+	uint32_t files_max;                  /* RLIMIT_NOFILE; 0: leave */
 	const struct yg_sandbox_path *paths; /* Landlock; none given means no path at all */
 	uint32_t path_count;
-	bool all_paths;           /* no Landlock rule set: only for the parent and the walker */
+	bool all_paths; /* no Landlock rule set: only for the parent and the walker */
 };
 
 /* Enter it: no_new_privs, limits, user, capabilities, Landlock, then the seccomp filter. A kernel

@@ -70,11 +70,13 @@ int yg_str_unhex(const char *what, const char *hex, uint8_t *out, size_t len, st
 {
 	size_t have = strlen(hex);
 	if (have != 2 * len)
-		return yg_fail(err, YG_EFORMAT, "%s: want %zu digits, have %zu", what, 2 * len, have);
+		return yg_fail(err, YG_EFORMAT, "%s: want %zu digits, have %zu", what, 2 * len,
+			have);
 	for (size_t i = 0; i < len; i++) {
 		int hi = hex_value(hex[2 * i]), lo = hex_value(hex[2 * i + 1]);
 		if (hi < 0 || lo < 0)
-			return yg_fail(err, YG_EFORMAT, "%s: not lower-case hex at digit %zu", what, 2 * i);
+			return yg_fail(err, YG_EFORMAT, "%s: not lower-case hex at digit %zu", what,
+				2 * i);
 		out[i] = (uint8_t)(hi << 4 | lo);
 	}
 	return 0;
@@ -128,7 +130,8 @@ bool yg_str_utf8_ok(const char *text, size_t len)
 				return false;
 			point = point << 6 | (c & 0x3f);
 		}
-		if (point == 0 || point < least || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+		if (point == 0 || point < least || point > 0x10ffff ||
+			(point >= 0xd800 && point < 0xe000))
 			return false;
 	}
 	return true;

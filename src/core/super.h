@@ -37,8 +37,10 @@ struct yg_super_role {
 	const char *name;    /* "session"; the table ends with NULL */
 	const char *program; /* file in the folder of helper programs: "yagura-agent-net" */
 	bool instance;       /* started on request, tagged, not restarted */
-	const char *links[YG_SUPER_PEERS_MAX];  /* standing roles it is linked to (say it on one side) */
-	const char *spawns[YG_SUPER_PEERS_MAX]; /* instances that this role may start, connect, end */
+	const char *
+		links[YG_SUPER_PEERS_MAX]; /* standing roles it is linked to (say it on one side) */
+	const char
+		*spawns[YG_SUPER_PEERS_MAX]; /* instances that this role may start, connect, end */
 };
 
 struct yg_super;
