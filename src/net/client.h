@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "net/tls.h"
+
+/* HTTP requests over libcurl. A client is one idea of whom to trust and which proxy to take,
+ * together with the connections that were made under it: one client a peer. Nothing comes from the
+ * environment. Failures carry a cause ("net.refused", see net/failure.h) and name host, address and
+ * what was seen.
+ */
+
+struct yg_client;
+
+struct yg_proxy {
+	const char *url; /* "http://proxy:3128", "https://…", "socks5h://…"; NULL or "": none */
+	const char *user; /* NULL: none */
+	const char *password;
+};
+
+/* in      loop   for yg_client_start; NULL for a client that only blocks
+ *         tls, proxy  copied; NULL: system CAs and host names, no proxy
+ * errors  YG_EFORMAT a certificate, key or CA that does not parse; YG_ESYSTEM
+ */
+struct yg_client *yg_client_new(struct yg_loop *loop, const struct yg_tls *tls,
+	const struct yg_proxy *proxy, struct yg_err *err) YG_MUST_CHECK;
+
+/* Requests under way are forgotten: their callbacks are not called. Not from inside a callback. */
+void yg_client_free(struct yg_client *client);
+YG_DEFINE_AUTO(yg_client);
+
+struct yg_client_request {
+	const char *method; /* NULL: GET, or POST when there is a body */
+	const char *url;
+	const char *body;     /* JSON text; NULL: none */
+	const char *etag;     /* with quotes, for If-None-Match; NULL: none */
+	const char *bearer;   /* for "Authorization: Bearer …"; NULL: none */
+	uint64_t max;         /* bytes of reply body that are accepted; required */
+	bool content;         /* content is wanted: text/html is a block page, not an answer */
+	bool any_status;      /* statuses from 400 on are replies, not failures */
+	uint32_t connect_ms;  /* 0: 10 s */
+	uint32_t idle_s;      /* give up when nothing came for so long; 0: 30 s */
+	uint32_t deadline_ms; /* for all of it; 0: ten minutes */
+};
+
+struct yg_client_reply {
+	int status;             /* 200, 304 …; redirects were followed */
+	char etag[128];         /* with quotes; "" */
+	char type[64];          /* content type without parameters, lower case; "" */
+	uint32_t retry_after_s; /* 0: not given */
+	uint64_t size;          /* bytes of body */
+	struct yg_bytes body;   /* of yg_client_start and yg_client_text; a terminator follows */
+	char address[64];       /* of the peer (or proxy) that answered */
+};
+
+/* Do a request and write its body to a descriptor, at its current position. On failure some of the
+ * body may have been written. Status 304 and, with any_status, >= 400 write nothing.
+ * errors  with a cause. YG_EABSENT 404 and 410; YG_EAGAIN net.*, proxy.*, 408, 429, 5xx;
+ *         YG_EUNTRUSTED tls.*; YG_ELIMIT more than max; YG_EFORMAT block pages, other statuses, bad URLs
+ */
+int yg_client_get(struct yg_client *client, const struct yg_client_request *request, int fd,
+	struct yg_client_reply *reply, struct yg_err *err) YG_MUST_CHECK;
+
+/* The same with the body in memory (reply->body points into buf). */
+int yg_client_text(struct yg_client *client, const struct yg_client_request *request,
+	struct yg_buf *buf, struct yg_client_reply *reply, struct yg_err *err) YG_MUST_CHECK;
+
+/* Do a request from the loop.  is called once, never from inside this call: err->code is 0 and
+ * reply is there until it returns, or err says why not. The request's texts are copied. The
+ * callback may start further requests.
+ * returns a handle for yg_client_cancel, valid until  is called
+ */
+struct yg_client_call;
+typedef void yg_client_done(void *ctx, const struct yg_client_reply *reply,
+	const struct yg_err *err);
+struct yg_client_call *yg_client_start(struct yg_client *client,
+	const struct yg_client_request *request, yg_client_done *done, void *ctx);
+void yg_client_cancel(struct yg_client_call *call); /* done is not called; NULL is fine */
