@@ -19,7 +19,7 @@ struct yg_seal;
  */
 struct yg_seal *yg_seal_open(int fd, struct yg_err *err) YG_MUST_CHECK;
 
-/* Make the file  (0600) with a new key when it is not there, then open it. errors  as above */
+/* Make the file `path` (0600) with a new key when it is not there, then open it. errors  as above */
 struct yg_seal *yg_seal_make(int dir, const char *path, struct yg_err *err) YG_MUST_CHECK;
 void yg_seal_free(struct yg_seal *seal);
 YG_DEFINE_AUTO(yg_seal);

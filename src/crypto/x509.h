@@ -81,7 +81,7 @@ int yg_x509_read(struct yg_bytes pem_or_der, struct yg_x509_info *out, struct yg
 /* True when one of the URI names is this one. */
 bool yg_x509_has_uri(const struct yg_x509_info *info, const char *uri);
 
-/* The rest of the first URI name that starts with  ("urn:yagura:agent:" gives the UUID);
+/* The rest of the first URI name that starts with `prefix` ("urn:yagura:agent:" gives the UUID);
  * points into info; NULL when there is none.
  */
 const char *yg_x509_uri_after(const struct yg_x509_info *info, const char *prefix);

@@ -72,10 +72,10 @@ int yg_client_get(struct yg_client *client, const struct yg_client_request *requ
 int yg_client_text(struct yg_client *client, const struct yg_client_request *request,
 	struct yg_buf *buf, struct yg_client_reply *reply, struct yg_err *err) YG_MUST_CHECK;
 
-/* Do a request from the loop.  is called once, never from inside this call: err->code is 0 and
+/* Do a request from the loop. `done` is called once, never from inside this call: err->code is 0 and
  * reply is there until it returns, or err says why not. The request's texts are copied. The
  * callback may start further requests.
- * returns a handle for yg_client_cancel, valid until  is called
+ * returns a handle for yg_client_cancel, valid until `done` is called
  */
 struct yg_client_call;
 typedef void yg_client_done(void *ctx, const struct yg_client_reply *reply,

@@ -8,7 +8,7 @@
 
 enum yg_range { YG_RANGE_NONE, YG_RANGE_PART, YG_RANGE_BEYOND };
 
-/* Judge a Range header for a representation of  bytes. Units other than bytes, several ranges
+/* Judge a Range header for a representation of `size` bytes. Units other than bytes, several ranges
  * and malformed ones are ignored, as the RFC allows: YG_RANGE_NONE, send everything.
  * out     *first, *last  byte positions, for YG_RANGE_PART
  */

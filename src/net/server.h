@@ -25,7 +25,7 @@ struct yg_server_request;
 
 enum yg_server_client {
 	YG_SERVER_ANYONE,  /* client certificates are not asked for */
-	YG_SERVER_ASK,     /* asked for; routes without  need one */
+	YG_SERVER_ASK,     /* asked for; routes without `open` need one */
 	YG_SERVER_REQUIRE, /* no handshake without one */
 };
 
@@ -63,7 +63,7 @@ int yg_server_listen(const char *address, uint16_t port, struct yg_err *err) YG_
 uint16_t yg_server_port(int fd); /* the port of a listening socket; 0: it has none */
 
 /* Serve on a listening socket, which is taken over (on failure closed). Options are copied, tls too;
- * its  are those of the clients.
+ * its `cas` are those of the clients.
  * errors  YG_EFORMAT a certificate or key that does not parse or fit; YG_ESYSTEM
  */
 struct yg_server *yg_server_new(struct yg_loop *loop, int fd, const struct yg_tls *tls,
@@ -73,7 +73,7 @@ struct yg_server *yg_server_new(struct yg_loop *loop, int fd, const struct yg_tl
 int yg_server_tls(struct yg_server *server, const struct yg_tls *tls, struct yg_err *err)
 	YG_MUST_CHECK;
 
-/* Ends all connections; held requests get their . Not from inside a handler. */
+/* Ends all connections; held requests get their `closed`. Not from inside a handler. */
 void yg_server_free(struct yg_server *server);
 YG_DEFINE_AUTO(yg_server);
 
@@ -124,7 +124,7 @@ void yg_server_reply_err(struct yg_server_request *request, const struct yg_err 
 void yg_server_reply_file(struct yg_server_request *request, int fd, const char *type,
 	const char *etag);
 
-/* Hold the request:  is called if the client goes away before the answer; then the request
+/* Hold the request: `closed` is called if the client goes away before the answer; then the request
  * is gone and must not be answered. Nothing limits how long: set a timer.
  */
 void yg_server_hold(struct yg_server_request *request,
