@@ -11,9 +11,11 @@
  */
 
 /* System call groups beyond the base set (memory, clock, already open descriptors, exit). */
-#define YG_SYS_FILES   (1u << 0) /* open, stat, link, rename, mkdir … (Landlock says where) */
-#define YG_SYS_CONNECT (1u << 1) /* socket, connect: outgoing network, and name resolution */
-#define YG_SYS_LISTEN  (1u << 2) /* bind, listen, accept */
+#define YG_SYS_FILES (1u << 0) /* open, stat, link, rename, mkdir … (Landlock says where) */
+#define YG_SYS_CONNECT                                                                             \
+	(1u << 1) /* socket, connect: outgoing network; the resolver's files to read */
+#define YG_SYS_LISTEN                                                                              \
+	(1u << 2) /* bind, listen (accepting on a socket that is open is in the base) */
 #define YG_SYS_SPAWN   (1u << 3) /* fork, exec, kill, wait */
 #define YG_SYS_THREADS (1u << 4) /* clone of threads */
 
@@ -38,6 +40,9 @@ struct yg_sandbox {
  * errors  YG_ESYSTEM
  */
 int yg_sandbox_enter(const struct yg_sandbox *box, struct yg_err *err) YG_MUST_CHECK;
+
+/* False in a build with a sanitizer: there, seccomp, Landlock and RLIMIT_AS are left out. */
+bool yg_sandbox_walls(void);
 
 /* Take away still more Landlock paths: nothing but these from now on (an engine after loading). */
 int yg_sandbox_narrow(const struct yg_sandbox_path *paths, uint32_t count, struct yg_err *err)

@@ -21,22 +21,31 @@
  * Messages, parent to role:  "config" {config members of the role, "role", "tag"} + descriptors
  *                            "link" {"peer": role, "tag": tag of an instance or ""} + one descriptor
  *                            "stop" {}
- * Role to parent (requests): "spawn" {"role","tag","args":{}}  + descriptors for its config message
- *                                    -> {} ; then a "link" arrives for the asker and the new one
+ * Role to parent (requests): "spawn" {"role","tag","args":{},"adopt":bool} + descriptors for its config
+ *                                    message (after those of the configuration callback; `args` stands
+ *                                    as a member of its config) -> {"adopted":bool}; then a "link"
+ *                                    arrives for the asker and the new one
  *                            "connect" {"role","tag","to"}     join an instance with a standing role
  *                            "end" {"role","tag"}              SIGTERM an instance, SIGKILL after 5 s
  *                            "ready" {}                        (notice) its first work is done
  *                            "status" {}  -> {"roles":[{"role","tag","pid","since","restarts"}]}
  * Who may spawn, connect and end is in the table.
+ *
+ * When the role that asked for an instance dies, the instance is ended with it, unless the table says
+ * `survives`: then it lives on for YG_SUPER_ORPHAN_MS with its other links, and a "spawn" of the same
+ * role and tag with "adopt": true takes it over as it is; without that it is replaced by a new one.
  */
 
-#define YG_SUPER_PEERS_MAX 8
-#define YG_SUPER_FD        3 /* where a role finds its channel */
+#define YG_SUPER_PEERS_MAX     8
+#define YG_SUPER_INSTANCES_MAX 16 /* living instances that one role may have asked for */
+#define YG_SUPER_ORPHAN_MS     120000
+#define YG_SUPER_FD            3 /* where a role finds its channel */
 
 struct yg_super_role {
 	const char *name;    /* "session"; the table ends with NULL */
 	const char *program; /* file in the folder of helper programs: "yagura-agent-net" */
 	bool instance;       /* started on request, tagged, not restarted */
+	bool survives;       /* an instance that outlives its asker for a while */
 	const char *
 		links[YG_SUPER_PEERS_MAX]; /* standing roles it is linked to (say it on one side) */
 	const char
@@ -51,6 +60,7 @@ struct yg_super;
 typedef json_t *yg_super_config(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX],
 	size_t *fd_count);
 
+/* errors  YG_ESYSTEM */
 struct yg_super *yg_super_new(struct yg_loop *loop, const struct yg_super_role *roles,
 	yg_super_config *config, void *ctx, struct yg_err *err) YG_MUST_CHECK;
 
@@ -62,10 +72,15 @@ void yg_super_start(struct yg_super *super);
 
 /* Stop all (SIGTERM, SIGKILL after 5 s) and call `stopped` when the last is gone. */
 void yg_super_stop(struct yg_super *super, void (*stopped)(void *ctx), void *ctx);
-void yg_super_free(struct yg_super *super);
+void yg_super_free(struct yg_super *super); /* kills what still runs; NULL is fine */
+YG_DEFINE_AUTO(yg_super);
+
+/* Call `ready` once, when every standing role that is on has said "ready". */
+void yg_super_on_ready(struct yg_super *super, void (*ready)(void *ctx), void *ctx);
 bool yg_super_ready(const struct yg_super *super); /* every standing role has said "ready" */
 
-/* Where helper programs lie: the folder of this executable when they are there (a build tree), else
- * the libexec folder of the installation. Returns a literal or a buffer that lives for ever.
+/* Where a helper program lies: in the folder that this program was started from (a build tree), in
+ * that of its executable, in ../../bin of that, else in the libexec folder of the installation.
+ * errors  YG_EABSENT
  */
-const char *yg_super_helpers(void);
+int yg_super_helper(const char *program, char *out, size_t size, struct yg_err *err) YG_MUST_CHECK;
