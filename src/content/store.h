@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "content/set.h"
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/mem.h"
+
+/* The content of one computer, under one directory:
+ *
+ *     sets/<digest>/   immutable; set.json, one folder a component, iaulogs -> ../../iaulogs
+ *     lib -> sets/…    the live set       li_copy -> …  the snapshot while an update runs
+ *     li_roll -> …     the set before
+ *     iaulogs/         logs                state/hold.json  the set that no scheduled run may take
+ *     iaurepo/objects/<sha256>  0444, hard links of the sets' files     iaurepo/tmp/
+ *
+ * One process at a time writes (a lock on state/store.lock). Every change is one rename or one link,
+ * on disk when the call returns, so that a crash leaves the old or the new; docs/recovery.md. Nothing that
+ * is found on the disk is believed before its hash: also because live and rollback share their bytes.
+ *
+ * Failures have a cause: store.disk_full, store.read_only, store.io, store.object_damaged,
+ * store.busy, store.no_rollback.
+ */
+
+struct yg_store;
+
+enum yg_store_link { YG_STORE_LIB, YG_STORE_COPY, YG_STORE_ROLL };
+
+/* What mending and recovery found and did. */
+struct yg_store_report {
+	uint32_t sets;      /* found */
+	uint32_t checked;   /* different files hashed */
+	uint32_t adopted;   /* objects taken back from a set's file */
+	uint32_t relinked;  /* files of sets replaced by a good object */
+	uint32_t dropped;   /* files and objects whose bytes were wrong: removed */
+	uint32_t missing;   /* files of sets that are nowhere on this disk now */
+	uint32_t leftovers; /* foreign or half-made things removed */
+	/* the first that was damaged: "am-pattern/daily.hsb <sha256>" */
+	char first[YG_SHA256_TEXT + YG_FILE_PATH_MAX +
+		16];       /* the first damaged: "<what> <sha256>" */
+	const char *links; /* what was done with the links and why; static, NULL before recovery */
+};
+
+/* Open, and lock. Makes the folders that are missing. `root` is borrowed for the call.
+ * errors  YG_EAGAIN cause store.busy: another process has it; YG_ESYSTEM
+ */
+struct yg_store *yg_store_open(int root, struct yg_err *err) YG_MUST_CHECK;
+void yg_store_free(struct yg_store *store);
+YG_DEFINE_AUTO(yg_store);
+
+/* After opening, once: mend, put the links in order by yg_recover_plan, remove what is half-made.
+ * errors  YG_ESYSTEM
+ */
+int yg_store_recover(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Hash everything. What is wrong is removed; what another good copy exists of is linked from that;
+ * objects that are gone are adopted again from the sets. `report` is added to.
+ * errors  YG_ESYSTEM; damage is no error
+ */
+int yg_store_mend(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* The digest of the set that a link leads to; "" when there is none or it leads nowhere. */
+void yg_store_link(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT]);
+
+/* The set of this digest as its set.json says. errors  YG_EABSENT; store.object_damaged; YG_ESYSTEM */
+struct yg_set *yg_store_set(struct yg_store *store, const char *digest, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Read a set back and hash every file of it. errors  YG_EABSENT; YG_EUNTRUSTED store.object_damaged with
+ * the file's name; YG_ESYSTEM
+ */
+int yg_store_check(struct yg_store *store, const char *digest, struct yg_err *err) YG_MUST_CHECK;
+
+/* A directory of a set, or the set itself for component ""; a file of it, for reading.
+ * returns a descriptor, or -1. errors  YG_EABSENT, YG_ESYSTEM
+ */
+int yg_store_open_component(struct yg_store *store, const char *digest, const char *component,
+	struct yg_err *err) YG_MUST_CHECK;
+int yg_store_open_file(struct yg_store *store, const char *digest, const char *component,
+	const char *path, struct yg_err *err) YG_MUST_CHECK;
+
+/* Objects. A new one is a nameless file (yg_store_object_new, read-write) until it is added: then it is
+ * read back, and what is not `size` bytes with this hash is refused.
+ * errors  YG_EUNTRUSTED store.object_damaged; YG_ESYSTEM
+ */
+bool yg_store_object_has(const struct yg_store *store, const char *sha256, uint64_t size);
+int yg_store_object_new(struct yg_store *store, struct yg_err *err) YG_MUST_CHECK;
+int yg_store_object_add(struct yg_store *store, int fd, const char *sha256, uint64_t size,
+	struct yg_err *err) YG_MUST_CHECK;
+
+/* Whether `bytes` more fit, with a reserve. errors  YG_ESYSTEM cause store.disk_full */
+int yg_store_room(const struct yg_store *store, uint64_t bytes, struct yg_err *err) YG_MUST_CHECK;
+
+/* Build sets/<set->digest> from objects that are all there (YG_EABSENT names one that is not). A set
+ * that exists is completed. errors  YG_EABSENT; YG_ESYSTEM
+ */
+int yg_store_stage(struct yg_store *store, const struct yg_set *set, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* The steps of an update run: keep lib as li_copy; after success lib leads to `digest` and the snapshot
+ * becomes li_roll (without one, li_roll stays as it is); or forget the snapshot. The set is not checked here: do
+ * it before.
+ */
+int yg_store_snapshot(struct yg_store *store, struct yg_err *err) YG_MUST_CHECK;
+int yg_store_switch(struct yg_store *store, const char *digest, struct yg_err *err) YG_MUST_CHECK;
+int yg_store_drop_snapshot(struct yg_store *store, struct yg_err *err) YG_MUST_CHECK;
+
+/* Put li_roll back as lib, in one rename. errors  YG_EABSENT store.no_rollback; YG_ESYSTEM */
+int yg_store_rollback(struct yg_store *store, struct yg_err *err) YG_MUST_CHECK;
+
+/* The hold. since is "" when nothing is held; a broken file counts as no hold. */
+struct yg_store_hold {
+	char set[YG_SHA256_TEXT];
+	char since[24];   /* "2026-11-21T22:47:43Z" */
+	char reason[160]; /* a word: "rollback", "crash_loop"; never empty while held */
+};
+void yg_store_hold(struct yg_store *store, struct yg_store_hold *out);
+int yg_store_hold_set(struct yg_store *store, const char *digest, const char *reason,
+	struct yg_err *err) YG_MUST_CHECK;
+int yg_store_hold_clear(struct yg_store *store, struct yg_err *err) YG_MUST_CHECK;
+
+/* Remove sets that no link and no hold names, then objects that no set has. Not while a run is
+ * fetching. errors  YG_ESYSTEM
+ */
+int yg_store_collect(struct yg_store *store, uint32_t *removed, struct yg_err *err) YG_MUST_CHECK;
