@@ -254,7 +254,7 @@ static int make(const struct yg_key *ca_key, const char *ca_cert, EVP_PKEY *pkey
 	if (!x)
 		return yg_fail_sys(err, ENOMEM, "making a certificate");
 	X509 *issuer = ca ? ca : x;
-	int64_t from, until;
+	int64_t from = 0, until = 0;
 	if (span(spec, ca, &from, &until, err) < 0 ||
 		begin(x, issuer, pkey, spec->cn, from, until, err) < 0 ||
 		add_extension(x, issuer, NID_basic_constraints, "critical,CA:FALSE", err) < 0 ||
