@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/mem.h"
+
+/* One file of TUF metadata: parsed with limits, then asked. Whether to believe it is for yg_meta_verify
+ * and for the client's workflow (tuf/tuf.c) to say. Members that we do not know are kept, since
+ * signatures are over them too. source  TUF specification 1.0.34, section 4
+ */
+
+#define YG_META_KEYS_MAX       1024u /* keys of a root, or of one role's delegations */
+#define YG_META_ROLE_KEYS_MAX  256u  /* key ids of one role */
+#define YG_META_SIGNATURES_MAX 256u
+#define YG_META_ROLES_MAX      4096u /* delegations of one role */
+#define YG_META_NAME_MAX       128u  /* bytes of a file name, with its terminator */
+
+enum yg_meta_type { YG_META_ROOT, YG_META_TIMESTAMP, YG_META_SNAPSHOT, YG_META_TARGETS };
+
+struct yg_meta {
+	enum yg_meta_type type;
+	json_t *doc;     /* owned: {"signatures", "signed"} */
+	json_t *body;    /* points into doc: "signed" */
+	int64_t version; /* 1.. */
+	int64_t expires; /* seconds since the epoch */
+};
+
+/* What metadata says about a file: "snapshot.json" in timestamp, "am.json" in snapshot, a target's path
+ * in targets.
+ */
+struct yg_meta_file {
+	int64_t version; /* 0 for a target */
+	bool has_length; /* always true for a target */
+	uint64_t length; /* bytes */
+	char sha256[65]; /* hex; empty when no hashes are given */
+};
+
+struct yg_meta_delegation {
+	const char *role; /* points into the metadata */
+	bool terminating;
+	bool covers; /* the path asked for is among those that the role may vouch for */
+};
+
+/* Parse and check the shape. errors  YG_EFORMAT cause tuf.format; YG_ELIMIT cause tuf.size */
+struct yg_meta *yg_meta_parse(enum yg_meta_type type, struct yg_bytes text, size_t max,
+	struct yg_err *err) YG_MUST_CHECK;
+void yg_meta_free(struct yg_meta *meta);
+YG_DEFINE_AUTO(yg_meta);
+
+/* True when `by` (a root, or targets metadata with delegations) knows the role. */
+bool yg_meta_knows(const struct yg_meta *by, const char *role);
+
+/* Check the signatures of `what` against the keys and threshold that `by` gives the role. Each key
+ * counts once, under whatever ids and however often it signs; signatures that are unknown, bad or of
+ * an unsupported kind count nothing and harm nothing.
+ * errors  YG_EUNTRUSTED cause tuf.signature, tuf.threshold, tuf.not_delegated
+ */
+int yg_meta_verify(const struct yg_meta *by, const char *role, const struct yg_meta *what,
+	struct yg_err *err) YG_MUST_CHECK;
+
+/* True when the role has the same key ids in both. */
+bool yg_meta_same_keys(const struct yg_meta *a, const struct yg_meta *b, const char *role);
+
+/* The entry of this name; false when there is none. */
+bool yg_meta_file(const struct yg_meta *meta, const char *name, struct yg_meta_file *out);
+
+/* Check bytes against an entry. errors  YG_EUNTRUSTED cause tuf.hash; YG_ELIMIT cause tuf.size */
+int yg_meta_check(const struct yg_meta_file *file, struct yg_bytes bytes, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Delegations in their order; index from 0. False when there are no more. `path` may be NULL. */
+bool yg_meta_delegation(const struct yg_meta *meta, size_t index, const char *path,
+	struct yg_meta_delegation *out);
+
+/* "am.json" for a role: the key in snapshot metadata, unchanged. False when it does not fit. */
+bool yg_meta_key(const char *role, char out[YG_META_NAME_MAX]);
+
+/* The same as a file name and part of a URL: all but letters, digits, '_', '-' and inner '.' percent-
+ * encoded.
+ */
+bool yg_meta_name(const char *role, char out[YG_META_NAME_MAX]);
+
+/* True when a path matches a pattern in which '*' and '?' stand for anything but '/'. */
+bool yg_meta_match(const char *pattern, const char *path);
