@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include "engine/engine.h"
+
+/* The anti-malware engine: libclamav, and the only code that calls it. Content: the components
+ * am-pattern, am-yara and am-hash of a set, in the formats that libclamav loads. Its page for
+ * operators, with the members of SET_CONFIG, is am.md.
+ *
+ * One instance a process may hold content, because loading changes the working directory.
+ */
+extern const struct yg_engine yg_engine_am;
+
+#define YG_AM_THREADS_PRESET 2
+
+/* Files to be scanned at once, by the configuration in force. */
+unsigned yg_am_threads(const void *self);
