@@ -106,14 +106,18 @@ bool yg_str_path_ok(const char *path, size_t max)
 /* How many bytes follow this first byte, and the lowest code point that needs that many. */
 static int follow(unsigned char first, uint32_t *point, uint32_t *least)
 {
-	if (first < 0x80)
-		return *point = first, *least = 0, 0;
-	if (first >= 0xc2 && first <= 0xdf)
-		return *point = first & 0x1f, *least = 0x80, 1;
-	if (first >= 0xe0 && first <= 0xef)
-		return *point = first & 0x0f, *least = 0x800, 2;
-	if (first >= 0xf0 && first <= 0xf4)
-		return *point = first & 0x07, *least = 0x10000, 3;
+	static const struct {
+		unsigned char from, to, bits;
+		uint32_t least;
+	} rows[] = {{0, 0x7f, 0x7f, 0}, {0xc2, 0xdf, 0x1f, 0x80}, {0xe0, 0xef, 0x0f, 0x800},
+		{0xf0, 0xf4, 0x07, 0x10000}};
+	for (int i = 0; i < 4; i++) {
+		if (first < rows[i].from || first > rows[i].to)
+			continue;
+		*point = first & rows[i].bits;
+		*least = rows[i].least;
+		return i;
+	}
 	return -1;
 }
 
