@@ -1,0 +1,41 @@
+"""What every program has: --help, --version, a manual page, a configuration that is checked."""
+
+import pytest
+import site_parts as parts
+
+PROGRAMS = ["yagura", "yagura-agent", "yagura-manager", "yagura-publish"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_and_version(program):
+    done = parts.run(program, "--help", check=False)
+    assert done.returncode == 0 and program in done.stdout and len(done.stdout.splitlines()) > 5
+    done = parts.run(program, "--version", check=False)
+    assert done.returncode == 0 and "0.1.0" in done.stdout
+    done = parts.run(program, "--nonsense", check=False)
+    assert done.returncode == 2 and "nonsense" in done.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_manual_page(program):
+    pages = list((parts.TOP / "docs/man").glob(f"{program}.[18].scd"))
+    assert len(pages) == 1
+    text = pages[0].read_text()
+    for option in ("--help", "--version"):
+        assert option.replace("-", "\\-") in text or option in text
+
+
+@pytest.mark.parametrize("program,section", [("yagura-agent", "agent"), ("yagura-manager", "manager")])
+def test_configuration_is_checked(program, section, folder):
+    conf = folder / "x.conf"
+    for text, want in ((f"[{section}]\nlog_level = info\n", None),
+                       (f"# c\n[{section}]\nnonsense = 1\n", f"{conf}:3: "),
+                       ("[nowhere]\na = 1\n", f"{conf}:"),
+                       (f"[{section}]\nlog_level\n", f"{conf}:2: ")):
+        conf.write_text(text)
+        done = parts.run(program, "--check-config", "--config", conf, check=False)
+        if want is None:
+            assert done.returncode == 0, done.stderr
+        else:
+            assert done.returncode == 2 or done.returncode == 1
+            assert want in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
