@@ -84,9 +84,6 @@ static int check_text(const struct yg_opt *opt, const char *text, struct yg_err 
 		return yg_fail(err, YG_EFORMAT,
 			"%s: want %" PRId64 "..%" PRId64 " bytes, have %" PRId64, opt->name,
 			opt->min, max, len);
-	if (opt->type == YG_OPT_PATH && len > 0 && text[0] != '/')
-		return yg_fail(err, YG_EFORMAT, "%s: want a path from /, have '%.64s'", opt->name,
-			text);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
  * key, a key twice and a bad value are errors that name file and line.
  */
 
+/* A path is a text; what a relative one is relative to is said in its help. */
 enum yg_opt_type { YG_OPT_BOOL, YG_OPT_INT, YG_OPT_TEXT, YG_OPT_PATH };
 
 struct yg_opt {

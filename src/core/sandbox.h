@@ -18,6 +18,8 @@
 	(1u << 2) /* bind, listen (accepting on a socket that is open is in the base) */
 #define YG_SYS_SPAWN   (1u << 3) /* fork, exec, kill, wait */
 #define YG_SYS_THREADS (1u << 4) /* clone of threads */
+#define YG_SYS_ALL     (1u << 5) /* no filter: for parents, whose children would inherit it */
+#define YG_SYS_LIMITS  (1u << 5) /* its own resource limits and priority */
 
 struct yg_sandbox_path {
 	int fd;     /* directory or file to allow; borrowed until yg_sandbox_enter returns */

@@ -24,6 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int64_t n = yg_conf_int(conf, "a", "int");
 	assert(n >= -10 && n <= 65535);
 	const char *path = yg_conf_text(conf, "b", "path");
-	assert(path && path[0] == '/');
+	assert(path && path[0]);
 	return 0;
 }
