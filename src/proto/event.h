@@ -40,10 +40,10 @@ enum yg_event_type {
 
 struct yg_event {
 	uint32_t id;
-	uint8_t level;       /* enum yg_event_level */
-	uint8_t origin;      /* enum yg_event_origin */
-	uint8_t param_count; /* see yg_event_param */
-	uint8_t param_first; /* index into the table of all parameters */
+	uint16_t param_first; /* for yg_event_param */
+	uint8_t param_count;
+	uint8_t level;  /* enum yg_event_level */
+	uint8_t origin; /* enum yg_event_origin */
 };
 
 struct yg_event_param {

@@ -32,20 +32,3 @@ enum yg_job_outcome { YG_JOB_SUCCESS, YG_JOB_FAILED, YG_JOB_CANCELLED };
 const char *yg_job_outcome_name(enum yg_job_outcome outcome); /* "success", "failed", "cancelled" */
 int yg_job_outcome_parse(const char *name, enum yg_job_outcome *out, struct yg_err *err)
 	YG_MUST_CHECK;
-
-/* Where a running job is on one computer, in this order; not every run passes all. */
-enum yg_job_phase {
-	YG_PHASE_WAITING,  /* "waiting": not started, or the relay has not got the set yet */
-	YG_PHASE_METADATA, /* "metadata": fetches and verifies what exists */
-	YG_PHASE_SNAPSHOT, /* "snapshot": li_copy */
-	YG_PHASE_FETCH,    /* "fetch": downloads objects; done/of in bytes */
-	YG_PHASE_STAGE,    /* "stage": builds the new set; done/of in files */
-	YG_PHASE_TRIAL,    /* "trial": a new engine loads it and judges the samples */
-	YG_PHASE_SWITCH,   /* "switch": the set goes live */
-	YG_PHASE_SCAN,     /* "scan": done in files */
-	YG_PHASE_DONE,     /* "done" */
-};
-#define YG_JOB_PHASES 9
-
-const char *yg_job_phase_name(enum yg_job_phase phase);
-int yg_job_phase_parse(const char *name, enum yg_job_phase *out, struct yg_err *err) YG_MUST_CHECK;
