@@ -11,15 +11,13 @@
  */
 
 /* System call groups beyond the base set (memory, clock, already open descriptors, exit). */
-#define YG_SYS_FILES (1u << 0) /* open, stat, link, rename, mkdir … (Landlock says where) */
-#define YG_SYS_CONNECT                                                                             \
-	(1u << 1) /* socket, connect: outgoing network; the resolver's files to read */
-#define YG_SYS_LISTEN                                                                              \
-	(1u << 2) /* bind, listen (accepting on a socket that is open is in the base) */
+#define YG_SYS_FILES   (1u << 0) /* open, stat, link, rename, mkdir … (Landlock says where) */
+#define YG_SYS_CONNECT (1u << 1) /* outgoing connections; the resolver's files to read */
+#define YG_SYS_LISTEN  (1u << 2) /* bind, listen (accept on an open socket is in the base) */
 #define YG_SYS_SPAWN   (1u << 3) /* fork, exec, kill, wait */
 #define YG_SYS_THREADS (1u << 4) /* clone of threads */
-#define YG_SYS_ALL     (1u << 5) /* no filter: for parents, whose children would inherit it */
 #define YG_SYS_LIMITS  (1u << 5) /* its own resource limits and priority */
+#define YG_SYS_ALL     (1u << 6) /* no filter: for parents, whose children would inherit it */
 
 struct yg_sandbox_path {
 	int fd;     /* directory or file to allow; borrowed until yg_sandbox_enter returns */
