@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "agent/fetch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/sandbox.h"
+#include "core/str.h"
+#include "net/client.h"
+
+#define URL_MAX     2048
+#define PEM_MAX     (256u << 10)
+#define PATH_BYTES  512
+#define TIMEOUT_MAX 3600 /* seconds */
+
+struct fetch {
+	struct yg_role_env *env;
+	struct yg_ipc *asker;
+	struct yg_client
+		*client; /* of the source in `key`: connections are kept between requests */
+	char *key;       /* the source it was made for, as JSON text */
+};
+
+/* ---- a client for a source ---- */
+
+struct source {
+	const char *url, *kind, *relay_id, *ca;
+	const char *cert, *key, *cas;
+	const char *proxy_url, *proxy_user, *proxy_password;
+};
+
+static int parse_tls(const json_t *source, struct source *out, struct yg_err *err)
+{
+	json_t *tls = json_object_get(source, "tls");
+	if (!tls || json_is_null(tls))
+		return 0;
+	if (yg_json_object(source, "tls", &tls, err) < 0)
+		return -1;
+	if (yg_json_str_or(tls, "cert", PEM_MAX, NULL, &out->cert, err) < 0 ||
+		yg_json_str_or(tls, "key", PEM_MAX, NULL, &out->key, err) < 0 ||
+		yg_json_str_or(tls, "cas", PEM_MAX, NULL, &out->cas, err) < 0)
+		return yg_wrap(err, "tls");
+	return 0;
+}
+
+static int parse_proxy(const json_t *source, struct source *out, struct yg_err *err)
+{
+	json_t *proxy = json_object_get(source, "proxy");
+	if (!proxy || json_is_null(proxy))
+		return 0;
+	if (yg_json_object(source, "proxy", &proxy, err) < 0)
+		return -1;
+	if (yg_json_str(proxy, "url", URL_MAX, &out->proxy_url, err) < 0 ||
+		yg_json_str_or(proxy, "user", 256, NULL, &out->proxy_user, err) < 0 ||
+		yg_json_str_or(proxy, "password", 256, NULL, &out->proxy_password, err) < 0)
+		return yg_wrap(err, "proxy");
+	return 0;
+}
+
+static int parse_source(const json_t *body, struct source *out, struct yg_err *err)
+{
+	json_t *source = NULL;
+	if (yg_json_object(body, "source", &source, err) < 0)
+		return -1;
+	if (yg_json_str(source, "url", URL_MAX, &out->url, err) < 0 ||
+		yg_json_str_or(source, "kind", 16, "source", &out->kind, err) < 0 ||
+		yg_json_str_or(source, "relay_id", 64, "", &out->relay_id, err) < 0 ||
+		yg_json_str_or(source, "ca", PEM_MAX, "", &out->ca, err) < 0 ||
+		parse_tls(source, out, err) < 0 || parse_proxy(source, out, err) < 0)
+		return yg_wrap(err, "source");
+	return 0;
+}
+
+static bool ends_in_slashes(const char *url)
+{
+	size_t len = strlen(url);
+	return len > 2 && strcmp(url + len - 2, "//") == 0;
+}
+
+static struct yg_client *new_client(const struct source *source, struct yg_err *err)
+{
+	char peer[128] = "";
+	struct yg_tls tls = {0};
+	if (strcmp(source->kind, "relay") == 0) {
+		/* A relay is who its certificate says; the URL is only a way to it. */
+		if (*source->relay_id &&
+			!yg_str_put(peer, sizeof(peer), "urn:yagura:relay:%s", source->relay_id)) {
+			(void)yg_fail(err, YG_EFORMAT, "relay_id: too long");
+			return NULL;
+		}
+		tls = (struct yg_tls){.cert = source->cert,
+			.key = source->key,
+			.cas = source->cas,
+			.peer_uri = *peer ? peer : NULL,
+			.peer_prefix = *peer ? NULL : "urn:yagura:relay:"};
+	} else {
+		tls = (struct yg_tls){.cas = *source->ca ? source->ca : NULL,
+			.system_cas = true,
+			.insecure = ends_in_slashes(source->url)};
+	}
+	struct yg_proxy proxy = {.url = source->proxy_url,
+		.user = source->proxy_user,
+		.password = source->proxy_password};
+	return yg_client_new(NULL, &tls, source->proxy_url ? &proxy : NULL, err);
+}
+
+static int use_source(struct fetch *fetch, const json_t *body, const struct source *source,
+	struct yg_err *err)
+{
+	char *key YG_AUTO(mem) = yg_json_text(json_object_get(body, "source"));
+	if (!key)
+		return yg_fail_sys(err, ENOMEM, "remembering a source");
+	if (fetch->client && strcmp(fetch->key, key) == 0)
+		return 0;
+	struct yg_client *client YG_AUTO(yg_client) = new_client(source, err);
+	if (!client)
+		return -1;
+	yg_client_free(fetch->client);
+	free(fetch->key);
+	fetch->client = yg_take(client);
+	fetch->key = yg_take(key);
+	return 0;
+}
+
+/* "https://host/repo//" + "metadata/x" -> "https://host/repo/metadata/x" */
+static int make_url(const char *base, const char *path, char *out, size_t size, struct yg_err *err)
+{
+	size_t len = strlen(base);
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	if (!yg_str_put(out, size, "%.*s/%s", (int)len, base, path))
+		return yg_fail_cause(err, YG_ELIMIT, "net.url", "the address of '%s' is too long",
+			path);
+	return 0;
+}
+
+static int get(struct fetch *fetch, struct yg_ipc_msg *msg, json_t **reply, struct yg_err *err)
+{
+	struct source source = {0};
+	const char *path = NULL;
+	const char *etag = NULL;
+	int64_t max = 0;
+	int64_t timeout_s = 0;
+	if (parse_source(msg->body, &source, err) < 0 ||
+		yg_json_str(msg->body, "path", PATH_BYTES, &path, err) < 0 ||
+		yg_json_int(msg->body, "max", 0, INT64_MAX, &max, err) < 0 ||
+		yg_json_int_or(msg->body, "timeout_s", 1, TIMEOUT_MAX, 60, &timeout_s, err) < 0 ||
+		yg_json_str_or(msg->body, "etag", 128, NULL, &etag, err) < 0)
+		return yg_wrap(err, "fetch.get");
+	if (!yg_str_path_ok(path, PATH_BYTES))
+		return yg_fail(err, YG_EFORMAT, "fetch.get: path: not a path of a repository");
+	if (msg->fd_count != 1)
+		return yg_fail(err, YG_EFORMAT, "fetch.get: want 1 descriptor, have %zu",
+			msg->fd_count);
+	char url[URL_MAX + PATH_BYTES];
+	if (make_url(source.url, path, url, sizeof(url), err) < 0 ||
+		use_source(fetch, msg->body, &source, err) < 0)
+		return -1;
+
+	struct yg_client_request request = {.url = url,
+		.etag = etag,
+		.max = (uint64_t)max,
+		.content = true,
+		.connect_ms = (uint32_t)(timeout_s < 10 ? timeout_s : 10) * 1000,
+		.idle_s = (uint32_t)timeout_s,
+		.deadline_ms = 3600u * 1000};
+	struct yg_client_reply got = {0};
+	if (yg_client_get(fetch->client, &request, msg->fds[0], &got, err) < 0)
+		return -1;
+	*reply = json_pack("{s:i, s:I, s:s, s:s}", "status", got.status, "size",
+		(json_int_t)got.size, "etag", got.etag, "type", got.type);
+	return *reply ? 0 : yg_fail_sys(err, ENOMEM, "answering");
+}
+
+static void on_get(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	struct yg_err err = {0};
+	json_t *reply = NULL;
+	if (get(ctx, msg, &reply, &err) < 0)
+		yg_ipc_reply_err(ipc, msg->id, &err);
+	else
+		yg_ipc_reply(ipc, msg->id, reply, NULL, 0);
+}
+
+static const struct yg_ipc_handler handlers[] = {{"fetch.get", on_get}, {0}};
+
+/* ---- the role ---- */
+
+static int enter_sandbox(struct yg_err *err)
+{
+	int cas YG_AUTO(fd) = open(YG_TLS_SYSTEM_CAS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Debian's certificates are links to the packaged ones. */
+	int shared YG_AUTO(
+		fd) = open("/usr/share/ca-certificates", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct yg_sandbox_path paths[2];
+	uint32_t count = 0;
+	if (cas >= 0)
+		paths[count++] = (struct yg_sandbox_path){.fd = cas};
+	if (shared >= 0)
+		paths[count++] = (struct yg_sandbox_path){.fd = shared};
+	/* Threads: libcurl resolves names in one. */
+	return yg_sandbox_enter(&(struct yg_sandbox){.syscalls = YG_SYS_CONNECT | YG_SYS_THREADS,
+					.files_max = 128,
+					.paths = paths,
+					.path_count = count},
+		err);
+}
+
+int fetch_start(struct yg_role_env *env, void **self, struct yg_err *err)
+{
+	struct fetch *fetch = calloc(1, sizeof(*fetch));
+	if (!fetch)
+		return yg_fail_sys(err, ENOMEM, "starting");
+	fetch->env = env;
+	*self = fetch;
+	if (enter_sandbox(err) < 0)
+		return -1;
+	yg_role_ready(env);
+	return 0;
+}
+
+static void asker_gone(void *ctx, struct yg_ipc *ipc)
+{
+	struct fetch *fetch = ctx;
+	yg_ipc_free(ipc);
+	fetch->asker = NULL;
+	yg_loop_stop(fetch->env->loop); /* nobody is left to work for */
+}
+
+void fetch_link(void *self, const char *peer, const char *tag, int fd)
+{
+	(void)tag;
+	struct fetch *fetch = self;
+	struct yg_err err = {0};
+	yg_ipc_free(fetch->asker);
+	fetch->asker = yg_ipc_new(fetch->env->loop, fd, peer, handlers, asker_gone, fetch, &err);
+}
+
+void fetch_stop(void *self)
+{
+	struct fetch *fetch = self;
+	if (!fetch)
+		return;
+	yg_ipc_free(fetch->asker);
+	yg_client_free(fetch->client);
+	free(fetch->key);
+	free(fetch);
+}
