@@ -90,6 +90,8 @@ const char *yg_server_path(const struct yg_server_request *request); /* decoded,
 const char *yg_server_arg(const struct yg_server_request *request, const char *name); /* {name} */
 const char *yg_server_query(const struct yg_server_request *request,
 	const char *name); /* or NULL */
+/* All of the query as it came, not decoded, for those who refuse what they do not know; or NULL. */
+const char *yg_server_query_text(const struct yg_server_request *request);
 const char *yg_server_header(const struct yg_server_request *request, const char *name);
 struct yg_bytes yg_server_body(const struct yg_server_request *request);
 const char *yg_server_peer(const struct yg_server_request *request); /* "10.0.0.7" */
