@@ -11,7 +11,6 @@
 #include "core/str.h"
 #include "routes.inc"
 
-#define BODY_MAX  (1u << 20) /* bytes; the caller's server has the same limit */
 #define VALUE_MAX 4096       /* bytes of one decoded query value */
 
 /* printf into a fixed array, cut where it is full: names of a stranger's choosing may be long, and
@@ -364,7 +363,7 @@ int api_body(const struct api_route *route, struct yg_bytes text, json_t **out,
 	json_t *body YG_AUTO(yg_json) = NULL;
 	if (text.len == 0)
 		body = json_object();
-	else if (yg_json_parse(text, BODY_MAX, &body, err) < 0)
+	else if (yg_json_parse(text, API_BODY_MAX, &body, err) < 0)
 		return refuse(refusal, 400, "bad_request", "");
 	struct place at = {""};
 	if (check(&at, route->body ? route->body : &none, body, refusal, err) < 0)

@@ -23,6 +23,7 @@
 #define API_FIELD_MAX  128 /* bytes of a member's name in an error, with the terminator */
 #define API_ID_MAX     64  /* bytes of {id} in a path */
 #define API_QUERY_MAX  8192 /* bytes of a query */
+#define API_BODY_MAX   (4u << 20) /* bytes of a body; 50,000 ids fit */
 
 struct api_member;
 
