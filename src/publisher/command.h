@@ -17,15 +17,15 @@ struct command {
 	const char *component;
 	const char *keys;       /* NULL: "<repo>.keys" */
 	const char *passphrase; /* file, or NULL */
-	const char *from;       /* folder, or NULL */
 	const char *out;        /* file, or NULL */
 	const char *root;       /* file, or NULL */
 	const char *description;
+	const char *from[COMMAND_LIST_MAX]; /* folders */
 	const char *roles[COMMAND_LIST_MAX];
 	const char *add[COMMAND_LIST_MAX];
 	const char *find[COMMAND_LIST_MAX];
 	const char *pass[COMMAND_LIST_MAX];
-	size_t role_count, add_count, find_count, pass_count;
+	size_t from_count, role_count, add_count, find_count, pass_count;
 	int64_t version; /* 0: the next */
 	int64_t now;     /* seconds since the epoch */
 	int64_t abi_min, abi_max;

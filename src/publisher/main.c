@@ -41,7 +41,8 @@ static const struct option_row options[] = {
 	{"key-type", "TYPE", ON(INIT), "ed25519 (preset), ecdsa or rsa"},
 	{"root-keys", "N", ON(INIT), "keys of the root role, 1..32 (preset: 1)"},
 	{"threshold", "M", ON(INIT), "how many of them must sign (preset: 1)"},
-	{"from", "DIR", ON(RELEASE), "every file of this folder"},
+	{"from", "DIR", ON(RELEASE),
+		"every file of this folder; repeatable, a later one's files win"},
 	{"add", "FILE", ON(RELEASE), "one more file; may be repeated"},
 	{"version", "N", ON(RELEASE), "version of the component (preset: the next)"},
 	{"description", "TEXT", ON(RELEASE), "for people, <= 200 bytes"},
@@ -146,7 +147,7 @@ static const char **text_of(struct command *to, const char *name)
 	const struct {
 		const char *name;
 		const char **at;
-	} texts[] = {{"keys", &to->keys}, {"passphrase-file", &to->passphrase}, {"from", &to->from},
+	} texts[] = {{"keys", &to->keys}, {"passphrase-file", &to->passphrase},
 		{"description", &to->description}, {"root", &to->root}, {"out", &to->out}};
 	for (size_t i = 0; i < YG_COUNT(texts); i++) {
 		if (strcmp(texts[i].name, name) == 0)
@@ -199,6 +200,8 @@ static int set_option(struct command *to, const char *name, const char *value, s
 		return yg_clock_parse(value, &to->now, err) < 0 ? yg_wrap(err, "--now") : 0;
 	if (strcmp(name, "key-type") == 0)
 		return set_key_type(value, &to->key_type, err);
+	if (strcmp(name, "from") == 0)
+		return append(name, value, to->from, &to->from_count, err);
 	if (strcmp(name, "add") == 0)
 		return append(name, value, to->add, &to->add_count, err);
 	if (strcmp(name, "sample-find") == 0)

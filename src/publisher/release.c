@@ -47,6 +47,7 @@ struct source {
 	char *path; /* owned; where it lies, from the working directory */
 	char *name; /* owned; its path in the component */
 	enum source_kind kind;
+	size_t folder; /* from which --from it is, for those that replace another; 0: named itself */
 };
 
 struct work {
@@ -99,7 +100,7 @@ static bool extension_ok(const char *extensions, const char *name)
 }
 
 static int add_source(struct work *work, char *path, char *name, enum source_kind kind,
-	struct yg_err *err)
+	size_t folder, struct yg_err *err)
 {
 	char *path_owned YG_AUTO(mem) = path, *name_owned YG_AUTO(mem) = name;
 	if (!path || !name)
@@ -124,7 +125,7 @@ static int add_source(struct work *work, char *path, char *name, enum source_kin
 	return 0;
 }
 
-static int add_content(struct work *work, const char *path, struct yg_err *err)
+static int add_content(struct work *work, const char *path, size_t folder, struct yg_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
@@ -137,14 +138,15 @@ static int add_content(struct work *work, const char *path, struct yg_err *err)
 			"'%.200s': %s has no files of this kind; want one of:%s", path,
 			kinds[work->index].component, kinds[work->index].extensions);
 	}
-	return add_source(work, strdup(path), name, zstd ? SOURCE_ZSTD : SOURCE_PLAIN, err);
+	return add_source(work, strdup(path), name, zstd ? SOURCE_ZSTD : SOURCE_PLAIN, folder, err);
 }
 
 static int add_sample(struct work *work, const char *path, const char *kind, struct yg_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	return add_source(work, strdup(path),
-		yg_str_format("samples/%s/%s", kind, slash ? slash + 1 : path), SOURCE_SAMPLE, err);
+		yg_str_format("samples/%s/%s", kind, slash ? slash + 1 : path), SOURCE_SAMPLE, 0,
+		err);
 }
 
 static void dir_free_at(DIR **at)
@@ -153,7 +155,7 @@ static void dir_free_at(DIR **at)
 		(void)closedir(*at);
 }
 
-static int add_folder(struct work *work, const char *folder, struct yg_err *err)
+static int add_folder(struct work *work, const char *folder, size_t index, struct yg_err *err)
 {
 	DIR *dir YG_AUTO(dir) = opendir(folder);
 	if (!dir)
@@ -170,23 +172,56 @@ static int add_folder(struct work *work, const char *folder, struct yg_err *err)
 		char *path YG_AUTO(mem) = yg_str_format("%s/%s", folder, at->d_name);
 		if (!path)
 			return yg_fail(err, YG_ESYSTEM, "out of memory");
-		if (add_content(work, path, err) < 0)
+		if (add_content(work, path, index, err) < 0)
 			return -1;
 	}
 }
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct source *)a)->name, ((const struct source *)b)->name);
+	const struct source *one = a, *two = b;
+	int order = strcmp(one->name, two->name);
+	return order != 0 ? order : (one->folder > two->folder) - (one->folder < two->folder);
+}
+
+/* Sorted, and of one name in several folders the last one's. Everything is moved by swapping, so that
+ * each source is in the list exactly once, also when this fails.
+ */
+static int sort_sources(struct work *work, struct yg_err *err)
+{
+	size_t kept = 0;
+	qsort(work->sources, work->count, sizeof(*work->sources), by_name);
+	for (size_t i = 0; i < work->count; i++) {
+		struct source *last = kept > 0 ? &work->sources[kept - 1] : NULL;
+		struct source at = work->sources[i];
+		if (!last || strcmp(last->name, at.name) != 0) {
+			work->sources[i] = work->sources[kept];
+			work->sources[kept++] = at;
+			continue;
+		}
+		if (last->folder == at.folder || last->folder == 0)
+			return yg_fail(err, YG_EFORMAT, "'%.100s' and '%.100s' have one name, '%s'",
+				last->path, at.path, at.name);
+		work->sources[i] = *last;
+		*last = at;
+	}
+	for (size_t i = kept; i < work->count; i++) {
+		free(work->sources[i].path);
+		free(work->sources[i].name);
+	}
+	work->count = kept;
+	return 0;
 }
 
 static int list_sources(struct work *work, struct yg_err *err)
 {
 	const struct command *command = work->command;
-	if (command->from && add_folder(work, command->from, err) < 0)
-		return -1;
+	for (size_t i = 0; i < command->from_count; i++) {
+		if (add_folder(work, command->from[i], i + 1, err) < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < command->add_count; i++) {
-		if (add_content(work, command->add[i], err) < 0)
+		if (add_content(work, command->add[i], 0, err) < 0)
 			return -1;
 	}
 	if (work->count == 0)
@@ -199,14 +234,7 @@ static int list_sources(struct work *work, struct yg_err *err)
 		if (add_sample(work, command->pass[i], "pass", err) < 0)
 			return -1;
 	}
-	qsort(work->sources, work->count, sizeof(*work->sources), by_name);
-	for (size_t i = 1; i < work->count; i++) {
-		if (strcmp(work->sources[i - 1].name, work->sources[i].name) == 0)
-			return yg_fail(err, YG_EFORMAT, "'%s' and '%s' have one name, '%s'",
-				work->sources[i - 1].path, work->sources[i].path,
-				work->sources[i].name);
-	}
-	return 0;
+	return sort_sources(work, err);
 }
 
 /* ---- objects ---- */
