@@ -121,7 +121,7 @@ static int add_source(struct work *work, char *path, char *name, enum source_kin
 		work->cap = cap;
 	}
 	work->sources[work->count++] = (struct source){yg_take(path_owned), yg_take(name_owned),
-		kind};
+		kind, folder};
 	return 0;
 }
 
