@@ -8,7 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-
 #define WHERE 200 /* bytes */
 
 /* "https://relay:4122 (10.0.0.5 port 4122), through the proxy http://proxy:3128": never a path,
