@@ -11,7 +11,7 @@
 #include "core/str.h"
 #include "routes.inc"
 
-#define VALUE_MAX 4096       /* bytes of one decoded query value */
+#define VALUE_MAX 4096 /* bytes of one decoded query value */
 
 /* printf into a fixed array, cut where it is full: names of a stranger's choosing may be long, and
  * what does not fit says nothing more. Never cut inside a character.
@@ -76,7 +76,8 @@ int api_find(const char *method, const char *path, const struct api_route **rout
 		return refuse(refusal, 404, "not_found", "");
 	}
 	if (strcmp(found->method, method) != 0) {
-		(void)yg_fail(err, YG_EFORMAT, "%s: want %s, have %.20s", found->path, allow, method);
+		(void)yg_fail(err, YG_EFORMAT, "%s: want %s, have %.20s", found->path, allow,
+			method);
 		return refuse(refusal, 405, "method_not_allowed", "");
 	}
 	*route = found;
@@ -100,12 +101,14 @@ static int decode(const char *from, size_t len, char *out, size_t size, struct y
 		char c = from[i] == '+' ? ' ' : from[i];
 		if (c == '%') {
 			if (len - i < 3 || hex(from[i + 1]) < 0 || hex(from[i + 2]) < 0)
-				return yg_fail(err, YG_EFORMAT, "'%%' without two hex digits in the query");
+				return yg_fail(err, YG_EFORMAT,
+					"'%%' without two hex digits in the query");
 			c = (char)(hex(from[i + 1]) * 16 + hex(from[i + 2]));
 			i += 2;
 		}
 		if (used + 1 >= size)
-			return yg_fail(err, YG_ELIMIT, "a query value: want <= %zu bytes, have more", size - 1);
+			return yg_fail(err, YG_ELIMIT,
+				"a query value: want <= %zu bytes, have more", size - 1);
 		out[used++] = c;
 	}
 	out[used] = '\0';
@@ -186,7 +189,8 @@ static int check_text(const struct place *at, const struct api_value *want, cons
 		char all[256] = "";
 		for (size_t i = 0; want->words[i]; i++) {
 			size_t used = strlen(all);
-			cut(all + used, sizeof(all) - used, "%s\"%s\"", i ? " or " : "", want->words[i]);
+			cut(all + used, sizeof(all) - used, "%s\"%s\"", i ? " or " : "",
+				want->words[i]);
 		}
 		(void)yg_fail(err, YG_EFORMAT, "%s: want %s, have \"%.40s\"", at->text, all, text);
 		return refuse(refusal, 400, "bad_request", at->text);
@@ -213,8 +217,8 @@ static int check_array(const struct place *at, const struct api_value *want, con
 {
 	size_t count = json_array_size(have);
 	if (count < want->items_min || count > want->items_max) {
-		(void)yg_fail(err, YG_ELIMIT, "%s: want %zu..%zu items, have %zu", at->text, want->items_min,
-			want->items_max, count);
+		(void)yg_fail(err, YG_ELIMIT, "%s: want %zu..%zu items, have %zu", at->text,
+			want->items_min, want->items_max, count);
 		return refuse(refusal, 400, "bad_request", at->text);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -238,7 +242,8 @@ static int check_object(const struct place *at, const struct api_value *want, co
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach ((json_t *)(uintptr_t)have, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)have, name, value)
+	{
 		struct place in = below(at, name);
 		const struct api_member *known = member(want->members, name);
 		if (!known && want->free)
@@ -269,8 +274,8 @@ static int check(const struct place *at, const struct api_value *want, const jso
 	if (!(kind & want->kinds)) {
 		char kinds[96];
 		kinds_text(want->kinds, kinds);
-		(void)yg_fail(err, YG_EFORMAT, "%s: want %s, have %s", at->text[0] ? at->text : "body", kinds,
-			yg_json_kind(have));
+		(void)yg_fail(err, YG_EFORMAT, "%s: want %s, have %s",
+			at->text[0] ? at->text : "body", kinds, yg_json_kind(have));
 		return refuse(refusal, 400, "bad_request", at->text);
 	}
 	if (kind == API_STRING)

@@ -20,22 +20,22 @@
 #define API_OBJECT  (1u << 4)
 #define API_NULL    (1u << 5)
 
-#define API_FIELD_MAX  128 /* bytes of a member's name in an error, with the terminator */
-#define API_ID_MAX     64  /* bytes of {id} in a path */
-#define API_QUERY_MAX  8192 /* bytes of a query */
-#define API_BODY_MAX   (4u << 20) /* bytes of a body; 50,000 ids fit */
+#define API_FIELD_MAX 128        /* bytes of a member's name in an error, with the terminator */
+#define API_ID_MAX    64         /* bytes of {id} in a path */
+#define API_QUERY_MAX 8192       /* bytes of a query */
+#define API_BODY_MAX  (4u << 20) /* bytes of a body; 50,000 ids fit */
 
 struct api_member;
 
 /* What a value may be. */
 struct api_value {
-	unsigned kinds;                  /* API_*, any of them */
-	bool date;                       /* a text is a time, "2026-11-21T22:47:43Z" */
-	bool free;                       /* an object may have any members */
-	int64_t min, max;                /* of a number; of a text, in bytes */
-	size_t items_min, items_max;     /* of an array */
-	const char *const *words;        /* the only texts allowed; ends with NULL; NULL: any */
-	const struct api_value *item;    /* of an array */
+	unsigned kinds;                   /* API_*, any of them */
+	bool date;                        /* a text is a time, "2026-11-21T22:47:43Z" */
+	bool free;                        /* an object may have any members */
+	int64_t min, max;                 /* of a number; of a text, in bytes */
+	size_t items_min, items_max;      /* of an array */
+	const char *const *words;         /* the only texts allowed; ends with NULL; NULL: any */
+	const struct api_value *item;     /* of an array */
 	const struct api_member *members; /* of an object; ends with a NULL name */
 };
 
@@ -59,8 +59,8 @@ struct api_route {
 /* A refusal, as people see it: {"error":{code,message,field}}. */
 struct api_refusal {
 	int status;
-	const char *code;           /* a literal: "bad_request" */
-	char field[API_FIELD_MAX];  /* "computers[3]"; empty when it is not about one */
+	const char *code;          /* a literal: "bad_request" */
+	char field[API_FIELD_MAX]; /* "computers[3]"; empty when it is not about one */
 };
 
 /* The route of a request; `id` gets {id} of its path, or "".

@@ -29,21 +29,25 @@ int base64_decode(const char *text, struct yg_buf *out, struct yg_err *err)
 {
 	size_t len = strlen(text);
 	if (len % 4)
-		return yg_fail(err, YG_EFORMAT, "base64: want groups of 4 characters, have %zu", len);
+		return yg_fail(err, YG_EFORMAT, "base64: want groups of 4 characters, have %zu",
+			len);
 	size_t start = out->len;
 	for (size_t i = 0; i < len; i += 4) {
 		/* Padding stands at the very end only. */
-		size_t pad = i + 4 < len ? 0 : (text[len - 1] == '=') + (size_t)(text[len - 2] == '=');
+		size_t pad = i + 4 < len ? 0
+					 : (text[len - 1] == '=') + (size_t)(text[len - 2] == '=');
 		uint32_t group = 0;
 		for (size_t k = 0; k < 4; k++) {
 			const char *at = k < 4 - pad ? strchr(letters, text[i + k]) : letters;
 			if (!at) {
 				out->len = start;
-				return yg_fail(err, YG_EFORMAT, "base64: character %zu is none of it", i + k + 1);
+				return yg_fail(err, YG_EFORMAT,
+					"base64: character %zu is none of it", i + k + 1);
 			}
 			group = group << 6 | (uint32_t)(at - letters);
 		}
-		const uint8_t three[] = {(uint8_t)(group >> 16), (uint8_t)(group >> 8), (uint8_t)group};
+		const uint8_t three[] = {(uint8_t)(group >> 16), (uint8_t)(group >> 8),
+			(uint8_t)group};
 		if (yg_buf_add(out, three, 3 - pad, err) < 0) {
 			out->len = start;
 			return -1;

@@ -16,6 +16,7 @@
 #include "crypto/secret.h"
 #include "crypto/x509.h"
 #include "manager/base64.h"
+#include "manager/boxes.h"
 #include "manager/call.h"
 
 /* yagura-manager-ca: the only holder of the CA's key.
@@ -29,17 +30,12 @@
  * programs, capabilities.
  */
 
-#define DAYS        90
-#define NAMES_MAX   32  /* names in a server certificate */
-#define SECRET_NAME "ca"
+#define DAYS         90
+#define NAMES_MAX    32 /* names in a server certificate */
+#define SECRET_NAME  "ca"
 #define SECRET_BOUND "secrets/ca"
-#define SECRET_MAX  32768 /* bytes of the CA's key and certificate as JSON */
-#define AGAIN_MS    500
-
-static const struct yg_sandbox ca_sandbox = {
-	.memory_max = 256u << 20,
-	.files_max = 64,
-};
+#define SECRET_MAX   32768 /* bytes of the CA's key and certificate as JSON */
+#define AGAIN_MS     500
 
 struct ca {
 	struct yg_role_env *env;
@@ -47,7 +43,7 @@ struct ca {
 	struct yg_seal *seal;
 	int bundle_fd; /* gets the certificate for people */
 	struct yg_key *key;
-	char *cert; /* the CA's own; also the bundle */
+	char *cert;   /* the CA's own; also the bundle */
 	char uri[64]; /* "urn:yagura:manager:<uuid>" */
 	char manager_id[40];
 	bool ready; /* known to the store: requests are answered */
@@ -100,7 +96,8 @@ static void publish(struct ca *ca)
 	}
 	yg_str_hex(spki, sizeof(spki), hex);
 	call_store(&ca->store, "ca.put",
-		json_pack("{s:s, s:s}", "ca_bundle", ca->cert, "spki_sha256", hex), NULL, NULL, published, ca);
+		json_pack("{s:s, s:s}", "ca_bundle", ca->cert, "spki_sha256", hex), NULL, NULL,
+		published, ca);
 }
 
 /* The sealed form of key and certificate, as the database keeps it. */
@@ -113,7 +110,8 @@ static int open_secret(struct ca *ca, const char *text, struct yg_err *err)
 	const char *cert = NULL;
 	int rc = -1;
 	if (base64_decode(text, &sealed, err) == 0 &&
-		yg_seal_get(ca->seal, yg_buf_bytes(&sealed), yg_bytes_of(SECRET_BOUND), &plain, err) == 0 &&
+		yg_seal_get(ca->seal, yg_buf_bytes(&sealed), yg_bytes_of(SECRET_BOUND), &plain,
+			err) == 0 &&
 		yg_json_parse(yg_buf_bytes(&plain), SECRET_MAX, &secret, err) == 0 &&
 		yg_json_str(secret, "key", YG_KEY_PEM_MAX, &key, err) == 0 &&
 		yg_json_str(secret, "cert", YG_X509_PEM_MAX, &cert, err) == 0) {
@@ -156,7 +154,8 @@ static int make(struct ca *ca, char **text, struct yg_err *err)
 	char *plain YG_AUTO(yg_secret) = yg_json_text(secret);
 	struct yg_buf sealed YG_AUTO(yg_buf) = YG_BUF(2 * SECRET_MAX);
 	if (!plain ||
-		yg_seal_put(ca->seal, yg_bytes_of(plain), yg_bytes_of(SECRET_BOUND), &sealed, err) < 0)
+		yg_seal_put(ca->seal, yg_bytes_of(plain), yg_bytes_of(SECRET_BOUND), &sealed, err) <
+			0)
 		return plain ? -1 : yg_fail(err, YG_ESYSTEM, "out of memory");
 	*text = base64_encode(yg_buf_bytes(&sealed));
 	return *text ? 0 : yg_fail(err, YG_ESYSTEM, "out of memory");
@@ -171,8 +170,9 @@ static void got_secret(void *ctx, json_t *result, const struct yg_err *why)
 		err = (struct yg_err){0};
 		if (make(ca, &text, &err) == 0)
 			call_store(&ca->store, "secrets.put",
-				json_pack("{s:s, s:s, s:b}", "name", SECRET_NAME, "data", text, "only_new", 1), NULL,
-				NULL, kept, ca);
+				json_pack("{s:s, s:s, s:b}", "name", SECRET_NAME, "data", text,
+					"only_new", 1),
+				NULL, NULL, kept, ca);
 		else {
 			forget(ca);
 			try_again(ca, &err);
@@ -195,8 +195,8 @@ static void got_manager(void *ctx, json_t *result, const struct yg_err *why)
 	if (err.code == YG_OK && yg_json_str(result, "manager_id", 39, &id, &err) == 0 &&
 		yg_str_put(ca->manager_id, sizeof(ca->manager_id), "%s", id) &&
 		yg_str_put(ca->uri, sizeof(ca->uri), "urn:yagura:manager:%s", id))
-		call_store(&ca->store, "secrets.get", json_pack("{s:s}", "name", SECRET_NAME), NULL, NULL,
-			got_secret, ca);
+		call_store(&ca->store, "secrets.get", json_pack("{s:s}", "name", SECRET_NAME), NULL,
+			NULL, got_secret, ca);
 	else
 		try_again(ca, &err);
 }
@@ -237,12 +237,14 @@ static int issue_server(struct ca *ca, const json_t *body, char **cert, struct y
 	size_t ip_count = 0;
 	size_t i;
 	json_t *name;
-	json_array_foreach (json_object_get(ca->env->config, "names"), i, name) {
+	json_array_foreach(json_object_get(ca->env->config, "names"), i, name)
+	{
 		uint8_t address[16];
 		const char *text = json_string_value(name);
 		if (!text || i >= NAMES_MAX)
 			continue;
-		if (inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1)
+		if (inet_pton(AF_INET, text, address) == 1 ||
+			inet_pton(AF_INET6, text, address) == 1)
 			ips[ip_count++] = text;
 		else
 			dns[dns_count++] = text;
@@ -269,7 +271,9 @@ static void server(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		yg_ipc_reply_err(ipc, msg->id, &err);
 	else
 		yg_ipc_reply(ipc, msg->id,
-			json_pack("{s:o, s:s}", "certificate", chain(ca, cert), "ca_bundle", ca->cert), NULL, 0);
+			json_pack("{s:o, s:s}", "certificate", chain(ca, cert), "ca_bundle",
+				ca->cert),
+			NULL, 0);
 }
 
 /* An agent's certificate between its signing and the store's word that it is recorded. */
@@ -327,11 +331,11 @@ static int issue_agent(struct ca *ca, const json_t *body, json_t **reply, json_t
 	yg_clock_format(info.not_after_s, not_after);
 	yg_log(YG_LOG_INFO, "ca.issued", "agent %s (%s): certificate %s until %s", agent, hostname,
 		info.serial, not_after);
-	*reply = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "certificate", cert, "ca_bundle", ca->cert,
-		"serial", info.serial, "not_after", not_after, "agent_id", agent, "manager_id",
-		ca->manager_id);
-	*record = json_pack("{s:s, s:s, s:s}", "agent_id", agent, "serial", info.serial, "not_after",
-		not_after);
+	*reply = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "certificate", cert, "ca_bundle",
+		ca->cert, "serial", info.serial, "not_after", not_after, "agent_id", agent,
+		"manager_id", ca->manager_id);
+	*record = json_pack("{s:s, s:s, s:s}", "agent_id", agent, "serial", info.serial,
+		"not_after", not_after);
 	return 0;
 }
 
@@ -362,8 +366,8 @@ static void agent(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 /* ---- the role ---- */
 
 static const struct yg_ipc_handler web_handlers[] = {{"ca.server", server}, {0}};
-static const struct yg_ipc_handler session_handlers[] = {
-	{"ca.server", server}, {"ca.agent", agent}, {0}};
+static const struct yg_ipc_handler session_handlers[] = {{"ca.server", server}, {"ca.agent", agent},
+	{0}};
 
 static int start(struct yg_role_env *env, void **self, struct yg_err *err)
 {
@@ -374,8 +378,9 @@ static int start(struct yg_role_env *env, void **self, struct yg_err *err)
 	ca->env = env;
 	ca->bundle_fd = -1;
 	if (env->fd_count != 2)
-		return yg_fail(err, YG_EFORMAT, "config: want 2 descriptors, have %zu", env->fd_count);
-	if (call_start(env, "manager/ca", &ca_sandbox, err) < 0)
+		return yg_fail(err, YG_EFORMAT, "config: want 2 descriptors, have %zu",
+			env->fd_count);
+	if (call_start(env, "manager/ca", &boxes_ca, err) < 0)
 		return -1;
 	ca->seal = yg_seal_open(env->fds[0], err);
 	(void)close(yg_take_fd(env->fds[0]));
@@ -405,7 +410,8 @@ static void link_to(void *self, const char *peer, const char *tag, int fd)
 	} else if (strcmp(peer, "web") == 0) {
 		call_link_set(&ca->web, ca->env->loop, fd, "web", web_handlers, closed, ca);
 	} else {
-		call_link_set(&ca->session, ca->env->loop, fd, "session", session_handlers, closed, ca);
+		call_link_set(&ca->session, ca->env->loop, fd, "session", session_handlers, closed,
+			ca);
 	}
 }
 

@@ -57,11 +57,13 @@ void call_link_drop(struct call_link *link)
 }
 
 void call_link_set(struct call_link *link, struct yg_loop *loop, int fd, const char *peer,
-	const struct yg_ipc_handler *handlers, void (*closed)(void *ctx, struct yg_ipc *ipc), void *self)
+	const struct yg_ipc_handler *handlers, void (*closed)(void *ctx, struct yg_ipc *ipc),
+	void *self)
 {
 	struct yg_err err = {0};
 	call_link_drop(link);
-	link->ipc = yg_ipc_new(loop, fd, peer, handlers ? handlers : no_handlers, closed, self, &err);
+	link->ipc = yg_ipc_new(loop, fd, peer, handlers ? handlers : no_handlers, closed, self,
+		&err);
 	if (!link->ipc)
 		yg_log_err(YG_LOG_ERROR, "link.failed", &err);
 }
@@ -79,8 +81,8 @@ static void answered(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *e
 	json_t *result = bad.code == YG_OK ? reply->body : NULL;
 	if (result && json_is_true(json_object_get(result, "large"))) {
 		if (reply->fd_count != 1)
-			(void)yg_fail(&bad, YG_EFORMAT, "a large answer: want 1 descriptor, have %zu",
-				reply->fd_count);
+			(void)yg_fail(&bad, YG_EFORMAT,
+				"a large answer: want 1 descriptor, have %zu", reply->fd_count);
 		else if (yg_json_read(reply->fds[0], CALL_LARGE_MAX, &large, &bad) < 0)
 			(void)yg_wrap(&bad, "a large answer");
 		result = large;
@@ -94,7 +96,8 @@ static void ask(struct call_link *link, const char *peer, const char *name, json
 	struct yg_err err = {0};
 	if (!link->ipc) {
 		json_decref(body);
-		(void)yg_fail(&err, YG_EAGAIN, "the Manager's %s is starting again; try again", peer);
+		(void)yg_fail(&err, YG_EAGAIN, "the Manager's %s is starting again; try again",
+			peer);
 		done(ctx, NULL, &err);
 		return;
 	}
@@ -116,8 +119,8 @@ void call_role(struct call_link *link, const char *peer, const char *name, json_
 	ask(link, peer, name, body, -1, done, ctx);
 }
 
-void call_store(struct call_link *store, const char *op, json_t *args, json_t *who, const char *lang,
-	call_done *done, void *ctx)
+void call_store(struct call_link *store, const char *op, json_t *args, json_t *who,
+	const char *lang, call_done *done, void *ctx)
 {
 	struct yg_err err = {0};
 	int fd YG_AUTO(fd) = -1;

@@ -37,8 +37,8 @@ typedef void call_done(void *ctx, json_t *result, const struct yg_err *err);
 /* {"op","args","who","lang"} to the store; docs/store-ops.md. `args` and `who` are taken over; NULL
  * `who` is {"kind":"system"}; NULL `lang` leaves it out.
  */
-void call_store(struct call_link *store, const char *op, json_t *args, json_t *who, const char *lang,
-	call_done *done, void *ctx);
+void call_store(struct call_link *store, const char *op, json_t *args, json_t *who,
+	const char *lang, call_done *done, void *ctx);
 
 /* A request to another role with a small answer. `body` is taken over. */
 void call_role(struct call_link *link, const char *peer, const char *name, json_t *body,

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/role.h"
 #include "core/str.h"
+#include "manager/boxes.h"
 #include "manager/call.h"
 #include "net/client.h"
 #include "net/url.h"
@@ -36,7 +37,7 @@ struct content {
 	struct call_link store;
 	struct yg_timer *timer;
 	int tuf_fd;
-	struct yg_buf root; /* the publisher's root.json; empty: none was given */
+	struct yg_buf root;    /* the publisher's root.json; empty: none was given */
 	const char *root_path; /* where it was looked for */
 	bool asking, again;
 };
@@ -51,7 +52,8 @@ struct run {
 
 /* ---- the repository and the trusted state, as src/tuf asks for them ---- */
 
-static int run_fetch(void *ctx, const char *path, size_t max, struct yg_buf *buf, struct yg_err *err)
+static int run_fetch(void *ctx, const char *path, size_t max, struct yg_buf *buf,
+	struct yg_err *err)
 {
 	struct run *run = ctx;
 	char url[YG_URL_MAX];
@@ -91,8 +93,8 @@ static json_t *described(const struct yg_set *set)
 		const struct yg_manifest *manifest = set->components[i];
 		(void)json_array_append_new(components,
 			json_pack("{s:s, s:I, s:s, s:s}", "name", manifest->component, "version",
-				(json_int_t)manifest->version, "family", yg_family_name(manifest->family),
-				"manifest", manifest->sha256));
+				(json_int_t)manifest->version, "family",
+				yg_family_name(manifest->family), "manifest", manifest->sha256));
 	}
 	return json_pack("{s:s, s:o}", "set", set->digest, "components", components);
 }
@@ -112,7 +114,8 @@ static int look(struct run *run, json_t **newest, struct yg_err *err)
 	return *newest ? 0 : yg_fail(err, YG_ESYSTEM, "out of memory");
 }
 
-static int check(struct content *content, const json_t *settings, json_t **newest, struct yg_err *err)
+static int check(struct content *content, const json_t *settings, json_t **newest,
+	struct yg_err *err)
 {
 	struct run run = {.content = content};
 	json_t *source = NULL;
@@ -171,7 +174,8 @@ static void got_settings(void *ctx, json_t *result, const struct yg_err *why)
 	struct yg_err err = *why;
 	json_t *newest = NULL;
 	if (err.code == YG_OK && check(content, result, &newest, &err) == 0) {
-		call_store(&content->store, "components.newest.put", newest, NULL, NULL, reported, content);
+		call_store(&content->store, "components.newest.put", newest, NULL, NULL, reported,
+			content);
 		return;
 	}
 	if (why->code != YG_OK) {
@@ -181,8 +185,8 @@ static void got_settings(void *ctx, json_t *result, const struct yg_err *why)
 	yg_log_err(strcmp(err.cause, "update.no_source") == 0 ? YG_LOG_INFO : YG_LOG_WARN,
 		"content.check", &err);
 	call_store(&content->store, "components.check.failed",
-		json_pack("{s:s, s:s}", "cause", err.cause, "sentence", err.msg), NULL, NULL, reported,
-		content);
+		json_pack("{s:s, s:s}", "cause", err.cause, "sentence", err.msg), NULL, NULL,
+		reported, content);
 }
 
 static void ask(void *ctx)
@@ -193,7 +197,8 @@ static void ask(void *ctx)
 		return;
 	content->asking = true;
 	yg_timer_set(content->timer, EVERY_MS);
-	call_store(&content->store, "content.settings", json_object(), NULL, NULL, got_settings, content);
+	call_store(&content->store, "content.settings", json_object(), NULL, NULL, got_settings,
+		content);
 }
 
 static void told_to_check(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
@@ -211,21 +216,17 @@ static int enter_sandbox(struct content *content, struct yg_err *err)
 {
 	int cas YG_AUTO(fd) = open(YG_TLS_SYSTEM_CAS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* Debian's certificates are links to the packaged ones. */
-	int shared YG_AUTO(fd) = open("/usr/share/ca-certificates", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int shared YG_AUTO(
+		fd) = open("/usr/share/ca-certificates", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct yg_sandbox_path paths[3] = {{.fd = content->tuf_fd, .write = true}};
 	uint32_t count = 1;
 	if (cas >= 0)
 		paths[count++] = (struct yg_sandbox_path){.fd = cas};
 	if (shared >= 0)
 		paths[count++] = (struct yg_sandbox_path){.fd = shared};
-	const struct yg_sandbox box = {
-		/* Threads: libcurl resolves names in one. */
-		.syscalls = YG_SYS_FILES | YG_SYS_CONNECT | YG_SYS_THREADS,
-		.memory_max = 1ull << 30,
-		.files_max = 128,
-		.paths = paths,
-		.path_count = count,
-	};
+	struct yg_sandbox box = boxes_content;
+	box.paths = paths;
+	box.path_count = count;
 	return call_start(content->env, "manager/content", &box, err);
 }
 
@@ -287,5 +288,6 @@ static void stop(void *self)
 int main(int argc, char **argv)
 {
 	return yg_role_main(argc, argv,
-		(const struct yg_role[]){{"content", "manager/content", start, link_to, stop}, {0}});
+		(const struct yg_role[]){{"content", "manager/content", start, link_to, stop},
+			{0}});
 }

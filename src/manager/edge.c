@@ -9,6 +9,7 @@
 #include "crypto/key.h"
 #include "crypto/secret.h"
 #include "crypto/x509.h"
+#include "manager/boxes.h"
 #include "manager/session.h"
 #include "manager/web.h"
 
@@ -22,11 +23,6 @@
 #define RENEW_MS (10LL * 24 * 3600 * 1000) /* server certificates live 90 days */
 #define AGAIN_MS 1000
 
-const struct yg_sandbox edge_sandbox = {
-	.memory_max = 1ull << 30,
-	.files_max = 16384,
-};
-
 static void renew(void *ctx);
 
 int edge_start(struct edge *edge, struct yg_role_env *env, const char *role, const char *label,
@@ -34,10 +30,10 @@ int edge_start(struct edge *edge, struct yg_role_env *env, const char *role, con
 {
 	*edge = (struct edge){.env = env, .role = role, .listening = -1, .options = *options};
 	if (env->fd_count != 1)
-		return yg_fail(err, YG_EFORMAT, "config: want a listening socket, have %zu descriptors",
-			env->fd_count);
+		return yg_fail(err, YG_EFORMAT,
+			"config: want a listening socket, have %zu descriptors", env->fd_count);
 	edge->listening = yg_take_fd(env->fds[0]);
-	if (call_start(env, label, &edge_sandbox, err) < 0)
+	if (call_start(env, label, &boxes_edge, err) < 0)
 		return -1;
 	struct yg_key *key YG_AUTO(yg_key) = yg_key_generate(YG_KEY_ECDSA_P256, err);
 	if (!key || yg_key_save(key, NULL, &edge->key, err) < 0)
@@ -84,7 +80,9 @@ static void certified(void *ctx, json_t *result, const struct yg_err *why)
 	if (err.code != YG_EAGAIN)
 		yg_log_err(YG_LOG_ERROR, "edge.certificate", &err);
 	if (!edge->server && edge->listening < 0) {
-		yg_loop_stop(edge->env->loop); /* the socket is gone with the failed server: start anew */
+		yg_loop_stop(
+			edge->env
+				->loop); /* the socket is gone with the failed server: start anew */
 		return;
 	}
 	if (edge->ca.ipc)
@@ -101,8 +99,8 @@ static void renew(void *ctx)
 		certified(edge, NULL, &err);
 		return;
 	}
-	call_role(&edge->ca, "ca", "ca.server", json_pack("{s:s, s:s}", "csr", csr, "role", edge->role),
-		certified, edge);
+	call_role(&edge->ca, "ca", "ca.server",
+		json_pack("{s:s, s:s}", "csr", csr, "role", edge->role), certified, edge);
 }
 
 static void ca_closed(void *ctx, struct yg_ipc *ipc)
@@ -162,7 +160,8 @@ void edge_fail(struct yg_server_request *request, const struct yg_err *why, cons
 		{YG_EAGAIN, NULL, 503, "unavailable"},
 	};
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
-		if (rows[i].code != why->code || (rows[i].cause && strcmp(rows[i].cause, why->cause) != 0))
+		if (rows[i].code != why->code ||
+			(rows[i].cause && strcmp(rows[i].cause, why->cause) != 0))
 			continue;
 		if (rows[i].status == 503)
 			yg_server_add(request, "Retry-After", "2");

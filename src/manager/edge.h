@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/role.h"
-#include "core/sandbox.h"
 #include "manager/call.h"
 #include "net/server.h"
 
@@ -13,15 +12,13 @@ struct edge {
 	struct yg_role_env *env; /* borrowed for ever */
 	const char *role;        /* "web"; a literal */
 	struct call_link store, ca;
-	int listening; /* owned until the server has it */
-	char *key;     /* PEM, owned */
+	int listening;   /* owned until the server has it */
+	char *key;       /* PEM, owned */
 	char *ca_bundle; /* PEM, owned; NULL until the first certificate came */
 	struct yg_server *server;
 	struct yg_server_options options;
 	struct yg_timer *renew;
 };
-
-extern const struct yg_sandbox edge_sandbox;
 
 /* Enter the sandbox, take the listening socket, make a key. `options` is what the server shall be
  * once there is a certificate.

@@ -46,7 +46,7 @@ struct manager {
 	const char *root; /* "" unless --root */
 	char *state;      /* absolute paths, owned */
 	char *run;
-	char *url;        /* of the database */
+	char *url; /* of the database */
 	char *master_key;
 	char *content_root;
 	const char *user; /* "" when roles stay what we are */
@@ -84,9 +84,8 @@ static int place_all(struct manager *manager, struct yg_err *err)
 	const struct yg_conf *conf = manager->conf;
 	manager->state = place(manager, "", yg_conf_text(conf, "manager", "state"));
 	/* Under a root of our own there is one Manager: no folder of its own in run. */
-	manager->run = manager->root[0]
-		? yg_str_format("%s/run", manager->root)
-		: place(manager, "", yg_conf_text(conf, "manager", "run"));
+	manager->run = manager->root[0] ? yg_str_format("%s/run", manager->root)
+					: place(manager, "", yg_conf_text(conf, "manager", "run"));
 	if (!manager->state || !manager->run)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	const char *url = yg_conf_text(conf, "database", "url");
@@ -96,12 +95,13 @@ static int place_all(struct manager *manager, struct yg_err *err)
 	} else if (strncmp(url, "postgresql://", 13) == 0 || strncmp(url, "postgres://", 11) == 0) {
 		manager->url = strdup(url);
 	} else {
-		return yg_fail(err, YG_EFORMAT, "[database] url: want sqlite:FILE or postgresql://…, have '%s'",
-			url);
+		return yg_fail(err, YG_EFORMAT,
+			"[database] url: want sqlite:FILE or postgresql://…, have '%s'", url);
 	}
-	manager->master_key =
-		place(manager, manager->state, yg_conf_text(conf, "secrets", "master_key"));
-	manager->content_root = place(manager, manager->state, yg_conf_text(conf, "content", "root"));
+	manager->master_key = place(manager, manager->state,
+		yg_conf_text(conf, "secrets", "master_key"));
+	manager->content_root = place(manager, manager->state,
+		yg_conf_text(conf, "content", "root"));
 	if (!manager->url || !manager->master_key || !manager->content_root)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	return 0;
@@ -117,12 +117,14 @@ static int make_master_key(const struct manager *manager, struct yg_err *err)
 	uint8_t key[KEY_BYTES];
 	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
 		return yg_fail_sys(err, errno, "making the master key");
-	int rc = yg_fs_replace(AT_FDCWD, manager->master_key, (struct yg_bytes){key, sizeof(key)}, 0600,
-		err);
+	int rc = yg_fs_replace(AT_FDCWD, manager->master_key, (struct yg_bytes){key, sizeof(key)},
+		0600, err);
 	explicit_bzero(key, sizeof(key));
 	if (rc == 0)
-		yg_log(YG_LOG_NOTICE, "manager.master_key", "made the master key %s: keep a copy of it apart "
-			"from copies of the database", manager->master_key);
+		yg_log(YG_LOG_NOTICE, "manager.master_key",
+			"made the master key %s: keep a copy of it apart "
+			"from copies of the database",
+			manager->master_key);
 	return rc;
 }
 
@@ -169,9 +171,10 @@ static int listen_on(const char *section, const char *address, int64_t port, str
 	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 	bool is_six = inet_pton(AF_INET6, address, &six.sin6_addr) == 1;
 	if (!is_six && inet_pton(AF_INET, address, &four.sin_addr) != 1)
-		return yg_fail(err, YG_EFORMAT, "[%s] bind: want an address, have '%s'", section, address);
-	int fd YG_AUTO(fd) =
-		socket(is_six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		return yg_fail(err, YG_EFORMAT, "[%s] bind: want an address, have '%s'", section,
+			address);
+	int fd YG_AUTO(fd) = socket(is_six ? AF_INET6 : AF_INET,
+		SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
 	int off = 0;
 	if (fd < 0)
@@ -179,8 +182,8 @@ static int listen_on(const char *section, const char *address, int64_t port, str
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (is_six)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	const struct sockaddr *to =
-		is_six ? (const struct sockaddr *)(const void *)&six : (const struct sockaddr *)(const void *)&four;
+	const struct sockaddr *to = is_six ? (const struct sockaddr *)(const void *)&six
+					   : (const struct sockaddr *)(const void *)&four;
 	if (bind(fd, to, is_six ? sizeof(six) : sizeof(four)) < 0 || listen(fd, 4096) < 0)
 		return yg_fail_sys(err, errno, "listening on %s port %" PRId64, address, port);
 	return yg_take_fd(fd);
@@ -207,8 +210,8 @@ static int open_ports(struct manager *manager, struct yg_err *err)
 		yg_conf_int(conf, "session", "port"), err);
 	if (manager->session_fd < 0)
 		return -1;
-	char *text YG_AUTO(mem) = yg_str_format("{\"session\":%d,\"web\":%d}\n", port_of(manager->session_fd),
-		port_of(manager->web_fd));
+	char *text YG_AUTO(mem) = yg_str_format("{\"session\":%d,\"web\":%d}\n",
+		port_of(manager->session_fd), port_of(manager->web_fd));
 	char *path YG_AUTO(mem) = yg_str_format("%s/ports.json", manager->run);
 	if (!text || !path)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
@@ -280,12 +283,13 @@ static int store_channel(struct manager *manager)
 		return -1;
 	fd_free_at(&manager->store_end);
 	manager->store_end = pair[1];
-	call_link_set(&manager->store, manager->loop, pair[0], "store", NULL, store_closed, manager);
+	call_link_set(&manager->store, manager->loop, pair[0], "store", NULL, store_closed,
+		manager);
 	call_store(&manager->store, "keys.first", json_object(), NULL, NULL, got_key, manager);
 	if (manager->new_key)
 		call_store(&manager->store, "keys.create",
-			json_pack("{s:s, s:s}", "name", manager->new_key, "role", "full"), NULL, NULL, got_new_key,
-			manager);
+			json_pack("{s:s, s:s}", "name", manager->new_key, "role", "full"), NULL,
+			NULL, got_new_key, manager);
 	return pair[1];
 }
 
@@ -315,7 +319,8 @@ static json_t *config_of(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX], s
 			fds[(*fd_count)++] = root_fd;
 		(void)json_object_set_new(config, "root_path", json_string(manager->content_root));
 	} else {
-		fds[(*fd_count)++] = strcmp(role, "web") == 0 ? manager->web_fd : manager->session_fd;
+		fds[(*fd_count)++] = strcmp(role, "web") == 0 ? manager->web_fd
+							      : manager->session_fd;
 	}
 	return config;
 }
@@ -378,8 +383,8 @@ static void manager_free(struct manager *manager)
 	yg_super_free(manager->super);
 	yg_timer_free(manager->watchdog);
 	yg_loop_free(manager->loop);
-	int *fds[] = {&manager->state_fd, &manager->tuf_fd, &manager->master_fd, &manager->bundle_fd,
-		&manager->web_fd, &manager->session_fd, &manager->store_end};
+	int *fds[] = {&manager->state_fd, &manager->tuf_fd, &manager->master_fd,
+		&manager->bundle_fd, &manager->web_fd, &manager->session_fd, &manager->store_end};
 	for (size_t i = 0; i < YG_COUNT(fds); i++)
 		fd_free_at(fds[i]);
 	char *texts[] = {manager->state, manager->run, manager->url, manager->master_key,
@@ -393,16 +398,17 @@ static void manager_free(struct manager *manager)
 
 static void help(FILE *out)
 {
-	(void)fputs("usage: yagura-manager [OPTION]...\n"
-		    "The Yagura Manager: REST API for people, sessions of agents.\n\n"
-		    "  --config FILE        read this configuration (/etc/yagura/manager.conf)\n"
-		    "  --check-config       read it, say what is wrong with it, end\n"
-		    "  --root DIR           put everything under DIR; needs no configuration\n"
-		    "  --print-key-to FILE  write the first admin key there too, when it is made\n"
-		    "  --new-key NAME       make another admin key of this name and print it\n"
-		    "  --help, --help-config, --version\n\n"
-		    "On its first start it makes its master key, its certificate authority and the first\n"
-		    "admin key, which is printed to standard output, once. See yagura-manager(8).\n",
+	(void)fputs(
+		"usage: yagura-manager [OPTION]...\n"
+		"The Yagura Manager: REST API for people, sessions of agents.\n\n"
+		"  --config FILE        read this configuration (/etc/yagura/manager.conf)\n"
+		"  --check-config       read it, say what is wrong with it, end\n"
+		"  --root DIR           put everything under DIR; needs no configuration\n"
+		"  --print-key-to FILE  write the first admin key there too, when it is made\n"
+		"  --new-key NAME       make another admin key of this name and print it\n"
+		"  --help, --help-config, --version\n\n"
+		"On its first start it makes its master key, its certificate authority and the first\n"
+		"admin key, which is printed to standard output, once. See yagura-manager(8).\n",
 		out);
 }
 
@@ -414,8 +420,7 @@ struct choice {
 static int load(struct manager *manager, const struct choice *choice, struct yg_err *err)
 {
 	manager->conf = yg_conf_new(manager_options, err);
-	char *usual YG_AUTO(mem) =
-		yg_str_format("%s%s/manager.conf", manager->root, YG_SYSCONFDIR);
+	char *usual YG_AUTO(mem) = yg_str_format("%s%s/manager.conf", manager->root, YG_SYSCONFDIR);
 	if (!manager->conf || !usual)
 		return -1;
 	if (yg_conf_load(manager->conf, choice->config ? choice->config : usual, err) < 0 &&
@@ -429,7 +434,8 @@ static int load(struct manager *manager, const struct choice *choice, struct yg_
 		i++;
 	if (i == YG_COUNT(levels))
 		return yg_fail(err, YG_EFORMAT,
-			"[manager] log_level: want error, warn, notice, info or debug, have '%s'", level);
+			"[manager] log_level: want error, warn, notice, info or debug, have '%s'",
+			level);
 	yg_log_init("manager", (enum yg_level)(YG_LOG_ERROR + (int)i));
 	return place_all(manager, err);
 }
@@ -440,7 +446,8 @@ static void choose_user(struct manager *manager)
 	manager->user = user && geteuid() == 0 ? user : "";
 	if (manager->user[0] && !getpwnam(manager->user)) {
 		yg_log(YG_LOG_WARN, "manager.user",
-			"user '%s' does not exist: the roles stay root, with no capabilities", manager->user);
+			"user '%s' does not exist: the roles stay root, with no capabilities",
+			manager->user);
 		manager->user = "";
 	}
 }
@@ -478,8 +485,14 @@ int main(int argc, char **argv)
 		{"version", no_argument, NULL, 'v'},
 		{0},
 	};
-	struct manager manager = {.root = "", .state_fd = -1, .tuf_fd = -1, .master_fd = -1,
-		.bundle_fd = -1, .web_fd = -1, .session_fd = -1, .store_end = -1};
+	struct manager manager = {.root = "",
+		.state_fd = -1,
+		.tuf_fd = -1,
+		.master_fd = -1,
+		.bundle_fd = -1,
+		.web_fd = -1,
+		.session_fd = -1,
+		.store_end = -1};
 	struct choice choice = {0};
 	char root[4096];
 	yg_log_init("manager", YG_LOG_INFO);
@@ -494,7 +507,8 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			if (!realpath(optarg, root)) {
-				(void)fprintf(stderr, "yagura-manager: --root '%s': %s\n", optarg, strerror(errno));
+				(void)fprintf(stderr, "yagura-manager: --root '%s': %s\n", optarg,
+					strerror(errno));
 				return EXIT_FAILURE;
 			}
 			manager.root = strcmp(root, "/") == 0 ? "" : root;
@@ -519,7 +533,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind < argc) {
-		(void)fprintf(stderr, "yagura-manager: '%s': want options only; see --help\n", argv[optind]);
+		(void)fprintf(stderr, "yagura-manager: '%s': want options only; see --help\n",
+			argv[optind]);
 		return 2;
 	}
 	int status = run(&manager, &choice);

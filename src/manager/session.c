@@ -67,7 +67,8 @@ static int identity(struct yg_server_request *request, char agent[40], char seri
 		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.agent",
 			"client certificate '%s': want a name urn:yagura:agent:<uuid>, have none",
 			cert ? cert->subject : "");
-	if (!yg_str_put(agent, 40, "%s", id) || !yg_str_put(serial, YG_X509_SERIAL, "%s", cert->serial))
+	if (!yg_str_put(agent, 40, "%s", id) ||
+		!yg_str_put(serial, YG_X509_SERIAL, "%s", cert->serial))
 		return yg_fail(err, YG_ELIMIT, "client certificate: name too long");
 	return 0;
 }
@@ -109,7 +110,8 @@ static struct ask *ask_new(struct session *session, struct yg_server_request *re
 {
 	struct ask *ask = calloc(1, sizeof(*ask));
 	if (!ask) {
-		yg_server_reply_error(request, 503, "unavailable", NULL, "out of memory; try again");
+		yg_server_reply_error(request, 503, "unavailable", NULL,
+			"out of memory; try again");
 		return NULL;
 	}
 	ask->session = session;
@@ -160,8 +162,8 @@ static void post_heartbeat(void *ctx, struct yg_server_request *request)
 	json_t *body YG_AUTO(yg_json) = NULL;
 	if (body_of(request, YG_WIRE_HEARTBEAT, &body) < 0)
 		return;
-	json_t *args = json_pack("{s:O, s:O, s:s}", "hello", json_object_get(body, "hello"), "status",
-		json_object_get(body, "status"), "address", yg_server_peer(request));
+	json_t *args = json_pack("{s:O, s:O, s:s}", "hello", json_object_get(body, "hello"),
+		"status", json_object_get(body, "status"), "address", yg_server_peer(request));
 	simple(ctx, request, "agents.heartbeat", args);
 }
 
@@ -208,8 +210,8 @@ static void allowed(void *ctx, json_t *result, const struct yg_err *why)
 	}
 	/* Even when the client is gone: it comes again with the same request and gets its certificate. */
 	call_role(&ask->session->edge.ca, "ca", "ca.agent",
-		json_pack("{s:s, s:s, s:s, s:b}", "csr", ask->csr, "agent_id", agent, "hostname", hostname,
-			"relay", relay),
+		json_pack("{s:s, s:s, s:s, s:b}", "csr", ask->csr, "agent_id", agent, "hostname",
+			hostname, "relay", relay),
 		certified, ask);
 }
 
@@ -269,8 +271,8 @@ static void post_renew(void *ctx, struct yg_server_request *request)
 		return;
 	ask->renewal = true;
 	edge_hold(&ask->wait, request);
-	call_store(&session->edge.store, "agents.renew", json_object(), agent_who(agent, serial), NULL,
-		allowed, ask);
+	call_store(&session->edge.store, "agents.renew", json_object(), agent_who(agent, serial),
+		NULL, allowed, ask);
 }
 
 /* ---- held commands ---- */
@@ -348,8 +350,8 @@ static void held_ask(struct held *held)
 		return;
 	held->asking = true;
 	call_store(&held->session->edge.store, "agents.commands",
-		json_pack("{s:I}", "after", (json_int_t)held->after), agent_who(held->agent, held->serial),
-		NULL, held_answered, held);
+		json_pack("{s:I}", "after", (json_int_t)held->after),
+		agent_who(held->agent, held->serial), NULL, held_answered, held);
 }
 
 static void held_over(void *ctx)
@@ -396,7 +398,8 @@ static void get_commands(void *ctx, struct yg_server_request *request)
 		held->timer = yg_loop_timer(session->edge.env->loop, held_over, held);
 	if (!held || !held->timer) {
 		free(held);
-		yg_server_reply_error(request, 503, "unavailable", NULL, "out of memory; try again");
+		yg_server_reply_error(request, 503, "unavailable", NULL,
+			"out of memory; try again");
 		return;
 	}
 	held->session = session;
@@ -420,9 +423,11 @@ static void wake(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	(void)ipc;
 	size_t i;
 	json_t *agent;
-	json_array_foreach (json_object_get(msg->body, "agents"), i, agent) {
-		struct held *held =
-			json_is_string(agent) ? *held_find(session, json_string_value(agent)) : NULL;
+	json_array_foreach(json_object_get(msg->body, "agents"), i, agent)
+	{
+		struct held *held = json_is_string(agent)
+			? *held_find(session, json_string_value(agent))
+			: NULL;
 		if (held)
 			held_ask(held);
 	}

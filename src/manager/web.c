@@ -54,7 +54,8 @@ static const char *field_of(const struct api_route *route, const struct yg_err *
 	out[len] = '\0';
 	/* "source.url" and "computers[3]" are about members too. */
 	size_t top = strcspn(out, ".[");
-	const struct api_member *lists[] = {route->query, route->body ? route->body->members : NULL};
+	const struct api_member *lists[] = {route->query,
+		route->body ? route->body->members : NULL};
 	for (size_t i = 0; i < YG_COUNT(lists); i++)
 		for (const struct api_member *m = lists[i]; m && m->name; m++)
 			if (strlen(m->name) == top && strncmp(m->name, out, top) == 0)
@@ -84,7 +85,8 @@ static void send(struct web *web, struct yg_server_request *request, const struc
 	struct ask *ask = calloc(1, sizeof(*ask));
 	if (!ask) {
 		json_decref(args);
-		yg_server_reply_error(request, 503, "unavailable", NULL, "out of memory; try again");
+		yg_server_reply_error(request, 503, "unavailable", NULL,
+			"out of memory; try again");
 		return;
 	}
 	ask->web = web;
@@ -103,13 +105,13 @@ static void send(struct web *web, struct yg_server_request *request, const struc
 		yg_lang_of(wanted ? wanted : yg_server_header(request, "Accept-Language")));
 	(void)json_object_del(args, "lang");
 	edge_hold(&ask->wait, request);
-	call_store(&web->edge.store, op, args, json_pack("{s:s, s:s}", "kind", "key", "key", key), lang,
-		answered, ask);
+	call_store(&web->edge.store, op, args, json_pack("{s:s, s:s}", "kind", "key", "key", key),
+		lang, answered, ask);
 }
 
 /* Path, query and body as the store's arguments. */
-static int arguments(struct yg_server_request *request, const struct api_route *route, const char *id,
-	json_t **args, struct api_refusal *refusal, struct yg_err *err)
+static int arguments(struct yg_server_request *request, const struct api_route *route,
+	const char *id, json_t **args, struct api_refusal *refusal, struct yg_err *err)
 {
 	json_t *query YG_AUTO(yg_json) = json_object();
 	json_t *body YG_AUTO(yg_json) = NULL;
@@ -132,8 +134,8 @@ static bool handle(void *ctx, struct yg_server_request *request)
 	char allow[64];
 	struct api_refusal refusal = {0};
 	struct yg_err err = {0};
-	if (api_find(strcmp(method, "HEAD") == 0 ? "GET" : method, yg_server_path(request), &route, id,
-		    allow, &refusal, &err) < 0) {
+	if (api_find(strcmp(method, "HEAD") == 0 ? "GET" : method, yg_server_path(request), &route,
+		    id, allow, &refusal, &err) < 0) {
 		if (refusal.status == 405)
 			yg_server_add(request, "Allow", allow);
 		refuse(request, &refusal, &err);
@@ -191,7 +193,8 @@ void web_link(void *self, const char *peer, const char *tag, int fd)
 	if (strcmp(peer, "ca") == 0)
 		edge_link_ca(&web->edge, fd);
 	else
-		call_link_set(&web->edge.store, web->edge.env->loop, fd, "store", NULL, store_closed, web);
+		call_link_set(&web->edge.store, web->edge.env->loop, fd, "store", NULL,
+			store_closed, web);
 }
 
 void web_stop(void *self)

@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		json_t *parsed YG_AUTO(yg_json) = NULL;
 		if (api_find(methods[i], text, &route, id, allow, &refusal, &err) == 0 &&
 			api_query(route, query, args, &refusal, &err) == 0)
-			(void)!api_body(route, yg_bytes_of(body ? body : ""), &parsed, &refusal, &err);
+			(void)!api_body(route, yg_bytes_of(body ? body : ""), &parsed, &refusal,
+				&err);
 	}
 	return 0;
 }

@@ -25,7 +25,8 @@ static const struct {
 	{"PUT", "/api/v1/computers/x", 405, NULL, NULL,
 		"/api/v1/computers/{id}: want GET, PATCH, DELETE, have PUT"},
 	{"GET", "/api/v1/computers/", 404, NULL, NULL, "there is no '/api/v1/computers/' here"},
-	{"GET", "/api/v1/computers/a/b", 404, NULL, NULL, "there is no '/api/v1/computers/a/b' here"},
+	{"GET", "/api/v1/computers/a/b", 404, NULL, NULL,
+		"there is no '/api/v1/computers/a/b' here"},
 	{"GET", "/", 404, NULL, NULL, "there is no '/' here"},
 };
 
@@ -38,7 +39,8 @@ static void finds_the_operation(void **state)
 		char allow[64];
 		struct api_refusal refusal = {0};
 		struct yg_err err = {0};
-		int rc = api_find(finds[i].method, finds[i].path, &route, id, allow, &refusal, &err);
+		int rc = api_find(finds[i].method, finds[i].path, &route, id, allow, &refusal,
+			&err);
 		assert_int_equal(refusal.status, finds[i].status);
 		assert_int_equal(rc, finds[i].status ? -1 : 0);
 		if (finds[i].status) {
@@ -116,7 +118,8 @@ static const struct {
 	const char *msg;
 } bodies[] = {
 	{"POST", "/api/v1/jobs", "{\"kind\":\"update\",\"computers\":\"all\"}", NULL, NULL},
-	{"POST", "/api/v1/jobs", "{\"kind\":\"scan\",\"computers\":[\"a\"],\"paths\":[\"/x\"]}", NULL, NULL},
+	{"POST", "/api/v1/jobs", "{\"kind\":\"scan\",\"computers\":[\"a\"],\"paths\":[\"/x\"]}",
+		NULL, NULL},
 	{"POST", "/api/v1/jobs", "{\"kind\":\"update\"}", "computers",
 		"computers: want a string or an array, have nothing"},
 	{"POST", "/api/v1/jobs", "{\"kind\":\"update\",\"computers\":\"some\"}", "computers",
@@ -140,12 +143,14 @@ static const struct {
 		"update.tried: no such member is known here"},
 	{"PATCH", "/api/v1/settings", "{\"direct_fallback\":\"yes\"}", "direct_fallback",
 		"direct_fallback: want true or false, have a string"},
-	{"POST", "/api/v1/policies", "{\"name\":\"n\",\"document\":{\"am\":{\"x\":1.5}}}", NULL, NULL},
+	{"POST", "/api/v1/policies", "{\"name\":\"n\",\"document\":{\"am\":{\"x\":1.5}}}", NULL,
+		NULL},
 	{"POST", "/api/v1/keys", "{\"name\":\"a\\u0000b\",\"role\":\"read\"}", "", NULL},
 	{"POST", "/api/v1/computers/a/policy", "", NULL, NULL},
 	{"POST", "/api/v1/computers/a/policy", "{}", NULL, NULL},
 	{"DELETE", "/api/v1/keys/a", "", NULL, NULL},
-	{"DELETE", "/api/v1/keys/a", "{\"really\":true}", "really", "really: no such member is known here"},
+	{"DELETE", "/api/v1/keys/a", "{\"really\":true}", "really",
+		"really: no such member is known here"},
 };
 
 static void checks_bodies(void **state)
