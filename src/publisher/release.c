@@ -253,6 +253,29 @@ static int rewind_fd(int fd, struct yg_err *err)
 	return lseek(fd, 0, SEEK_SET) < 0 ? yg_fail_sys(err, errno, "rewinding") : 0;
 }
 
+/* Write a sample's container; one that comes as a container already is taken as it is. */
+static int contain(int fd, int out, struct yg_err *err)
+{
+	struct yg_buf given YG_AUTO(yg_buf) = YG_BUF(YG_SAMPLE_SIZE_MAX + 8);
+	struct yg_buf plain YG_AUTO(yg_buf) = YG_BUF(YG_SAMPLE_SIZE_MAX + 8);
+	struct yg_buf stored YG_AUTO(yg_buf) = YG_BUF(YG_SAMPLE_SIZE_MAX + 8);
+	struct yg_err why = {0};
+	char hash[YG_HASH_TEXT];
+	if (yg_fs_read_fd(fd, &given, err) < 0)
+		return -1;
+	if (yg_sample_decode(yg_buf_bytes(&given), &plain, &why) < 0 &&
+		yg_buf_add(&plain, given.data, given.len, err) < 0)
+		return -1;
+	if (yg_hash_text(yg_buf_bytes(&plain), hash, err) < 0)
+		return -1;
+	if (strcmp(hash, EICAR_SHA256) == 0)
+		return yg_fail(err, YG_EFORMAT,
+			"the EICAR test file is never stored: engines try it without a sample");
+	if (yg_sample_encode(yg_buf_bytes(&plain), &stored, err) < 0)
+		return -1;
+	return yg_fs_write_all(out, stored.data, stored.len, err);
+}
+
 /* The bytes as they will lie with an engine: `fd` itself, or a nameless file with what it decodes to.
  * returns a descriptor at its start, or -1
  */
@@ -264,19 +287,8 @@ static int plain_of(struct work *work, const struct source *source, int fd, stru
 	if (source->kind == SOURCE_ZSTD) {
 		if (yg_codec_unzstd(fd, out, YG_FILE_SIZE_MAX, err) < 0)
 			return -1;
-	} else {
-		struct yg_buf plain YG_AUTO(yg_buf) = YG_BUF(YG_SAMPLE_SIZE_MAX);
-		struct yg_buf stored YG_AUTO(yg_buf) = YG_BUF(YG_SAMPLE_SIZE_MAX + 64);
-		char hash[YG_HASH_TEXT];
-		if (yg_fs_read_fd(fd, &plain, err) < 0 ||
-			yg_hash_text(yg_buf_bytes(&plain), hash, err) < 0)
-			return -1;
-		if (strcmp(hash, EICAR_SHA256) == 0)
-			return yg_fail(err, YG_EFORMAT,
-				"the EICAR test file is never stored: engines try it without a sample");
-		if (yg_sample_encode(yg_buf_bytes(&plain), &stored, err) < 0 ||
-			yg_fs_write_all(out, stored.data, stored.len, err) < 0)
-			return -1;
+	} else if (contain(fd, out, err) < 0) {
+		return -1;
 	}
 	if (rewind_fd(out, err) < 0)
 		return -1;
