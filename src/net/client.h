@@ -32,7 +32,7 @@ struct yg_proxy {
 struct yg_client *yg_client_new(struct yg_loop *loop, const struct yg_tls *tls,
 	const struct yg_proxy *proxy, struct yg_err *err) YG_MUST_CHECK;
 
-/* Requests under way are forgotten: their callbacks are not called. Not from inside a callback. */
+/* Requests under way are forgotten: their callbacks are not called. A callback may do it. */
 void yg_client_free(struct yg_client *client);
 YG_DEFINE_AUTO(yg_client);
 
