@@ -34,27 +34,16 @@
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "core/sandbox.h"
 #include "core/str.h"
 #include "engine/am/config.h"
 
 #define MB            (UINT64_C(1) << 20)
 #define SET_SIZE_MAX  (4u << 20) /* bytes of set.json */
 #define FILES_MAX     4096       /* in one component's folder */
-#define SCAN_MB       8u         /* of memory that one scan may need besides the file: to fit */
+#define SCAN_MB       32u        /* of memory that one scan may need besides the file: to fit */
 #define PATH_SIZE     4096
 #define OFFICIAL_MARK ".UNOFFICIAL" /* libclamav's, on everything that it did not verify itself */
-
-/* A sanitizer's shadow memory is private memory of many gigabytes: no limit and no sums there. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#	define SANITIZED true
-#elif defined(__has_feature)
-#	if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#		define SANITIZED true
-#	endif
-#endif
-#ifndef SANITIZED
-#	define SANITIZED false
-#endif
 
 static const char *const components[] = {"am-pattern", "am-yara", "am-hash"};
 
@@ -75,9 +64,9 @@ static const char *const first_formats[] = {".ign", ".ign2", ".cfg"};
 /* Character sets that libclamav converts from, whose tables the C library keeps in modules: opened
  * while that is still allowed, and held, because they are forgotten when the last user is gone.
  */
-static const char *const charsets[] = {"ISO-8859-1", "ISO-8859-2", "ISO-8859-15", "CP1250",
-	"CP1251", "CP1252", "CP437", "CP850", "SHIFT_JIS", "CP932", "EUC-JP", "ISO-2022-JP",
-	"GB18030", "BIG5", "EUC-KR", "KOI8-R", "UTF-7"};
+static const char *const charsets[] = {"UTF-16", "UTF-32", "UTF-7", "ISO-8859-1", "ISO-8859-2",
+	"ISO-8859-15", "CP1250", "CP1251", "CP1252", "CP437", "CP850", "SHIFT_JIS", "CP932",
+	"EUC-JP", "ISO-2022-JP", "GB18030", "BIG5", "EUC-KR", "KOI8-R"};
 
 struct am {
 	int tmp;   /* owned; where libclamav unpacks */
@@ -121,30 +110,32 @@ static struct memory measure(const struct am *am)
 	return out;
 }
 
-/* What a configuration asks for must hold what is there, and the work. */
-static int fits(const struct am *am, const struct yg_am_config *config, struct yg_err *err)
+/* What is there, and what the work will need, must fit into what a configuration allows. Returns
+ * false, and says why, when it does not.
+ */
+static bool fits(const struct am *am, const struct yg_am_config *config, char *why, size_t size)
 {
-	if (!am->engine)
-		return 0; /* loading finds out */
 	struct memory now = measure(am);
-	uint64_t used = SANITIZED || now.resident > now.private ? now.resident : now.private;
+	uint64_t used = !yg_sandbox_walls() || now.resident > now.private ? now.resident
+									  : now.private;
 	uint64_t used_mb = (used + MB - 1) / MB;
 	uint64_t work_mb = (uint64_t)config->threads * SCAN_MB;
 	if (used_mb + work_mb <= (uint64_t)config->memory_max_mb)
-		return 0;
-	return yg_engine_refuse(err, YG_ELIMIT, YG_ENGINE_CODE_MEMORY, "SET_CONFIG",
-		"memory_max_mb: have %lld, want at least %llu: the loaded content takes %llu MB, "
-		"scans on %lld threads %llu MB",
-		(long long)config->memory_max_mb, (unsigned long long)(used_mb + work_mb),
+		return true;
+	(void)snprintf(why, size,
+		"memory_max_mb: want at least %llu, have %lld: the content takes %llu MB, scans on "
+		"%lld threads %llu MB",
+		(unsigned long long)(used_mb + work_mb), (long long)config->memory_max_mb,
 		(unsigned long long)used_mb, (long long)config->threads,
 		(unsigned long long)work_mb);
+	return false;
 }
 
 /* The soft limit only: it comes up again when policy says so. */
 static int limit_memory(const struct yg_am_config *config, struct yg_err *err)
 {
 	struct rlimit limit;
-	if (SANITIZED)
+	if (!yg_sandbox_walls()) /* a sanitizer's shadow memory is many gigabytes */
 		return 0;
 	if (getrlimit(RLIMIT_DATA, &limit) < 0)
 		return yg_fail_sys(err, errno, "reading the limit of memory");
@@ -259,8 +250,11 @@ static uint32_t am_abi(void)
 /* With the lock held alone. */
 static int apply(struct am *am, const struct yg_am_config *fresh, struct yg_err *err)
 {
-	if (fits(am, fresh, err) < 0)
-		return -1;
+	char why[YG_ERR_MSG_MAX];
+	if (am->engine && !fits(am, fresh, why, sizeof(why))) {
+		return yg_engine_refuse(err, YG_ELIMIT, YG_ENGINE_CODE_MEMORY, "SET_CONFIG", "%s",
+			why);
+	}
 	if (am->engine) {
 		/* The old ones were accepted before, so putting them back cannot fail. */
 		struct yg_err ignored = {0};
@@ -270,9 +264,9 @@ static int apply(struct am *am, const struct yg_am_config *fresh, struct yg_err 
 		}
 		if (limit_memory(fresh, err) < 0) {
 			(void)!set_limits(am->engine, &am->config, &ignored);
-			struct yg_err why = *err;
-			return yg_engine_refuse(err, why.code, YG_ENGINE_CODE_ENGINE, "SET_CONFIG",
-				"%s", why.msg);
+			struct yg_err refused = *err;
+			return yg_engine_refuse(err, refused.code, YG_ENGINE_CODE_ENGINE,
+				"SET_CONFIG", "%s", refused.msg);
 		}
 	}
 	am->config = *fresh;
@@ -351,7 +345,8 @@ static enum yg_code code_of(cl_error_t r)
 static int fail_clamav(struct yg_err *err, cl_error_t r, const struct listener *said,
 	const struct yg_am_config *config)
 {
-	if (code_of(r) == YG_ELIMIT) {
+	/* In the middle of a line it takes want of memory for a broken line. */
+	if (code_of(r) == YG_ELIMIT || strstr(said->error, "memory")) {
 		return yg_fail_cause(err, YG_ELIMIT, "engine.memory",
 			"not enough memory under memory_max_mb = %lld",
 			(long long)config->memory_max_mb);
@@ -550,7 +545,10 @@ static int install(struct am *am, struct cl_engine **engine, struct yg_err *err)
 	struct cl_engine *old YG_AUTO(clamav) = NULL;
 	(void)pthread_rwlock_wrlock(&am->lock);
 	/* SET_CONFIG may have come while we loaded. */
+	char why[YG_ERR_MSG_MAX];
 	int r = set_limits(*engine, &am->config, err);
+	if (r == 0 && !fits(am, &am->config, why, sizeof(why)))
+		r = yg_fail_cause(err, YG_ELIMIT, "engine.memory", "%s", why);
 	if (r == 0) {
 		old = am->engine;
 		am->engine = yg_take(*engine);
@@ -575,9 +573,9 @@ static int am_load(void *self, int set, struct yg_engine_loaded *out, struct yg_
 	/* Also after a failure the old content unpacks where it did. */
 	if (r < 0 && fchdir(am->tmp) < 0)
 		return yg_fail_sys(err, errno, "entering the temporary directory");
+	(void)malloc_trim(0); /* what loading needed and scanning does not */
 	if (r < 0 || install(am, &engine, err) < 0)
 		return -1;
-	(void)malloc_trim(0); /* what loading needed and scanning does not */
 	*out = (struct yg_engine_loaded){.signatures = signatures,
 		.memory_bytes = measure(am).resident,
 		.seconds = (double)(yg_clock_mono_ms() - start) / 1000};
@@ -785,10 +783,14 @@ static int am_start(int tmp, void **self, struct yg_err *err)
 	yg_am_config_preset(&am->config);
 	if (init_lock(am, err) < 0 || open_places(am, tmp, err) < 0 || empty_dir(am->tmp, err) < 0)
 		return -1;
+	if (setenv("TZ", "UTC0", 1) < 0) /* or each name of a temporary file reads /etc/localtime */
+		return yg_fail_sys(err, errno, "setting the time zone");
 	cl_error_t r = cl_init(CL_INIT_DEFAULT);
 	if (r != CL_SUCCESS)
 		return yg_fail(err, YG_ESYSTEM, "libclamav: %s", cl_strerror(r));
 	cl_set_clcb_msg(heard);
+	unsigned char digest[SHA256_HASH_SIZE];
+	(void)cl_sha256("", 0, digest, NULL); /* OpenSSL reads its configuration at first use */
 	hold_charsets(am);
 	*self = yg_take(am);
 	return 0;

@@ -2,20 +2,17 @@
 #include "engine/am/am.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "engine/engine.h"
+#include "tests/lib/cmocka_all.h"
 
 /* Content of our own: two words that mean malware here, and a rule. */
 #define WORD_1    "yagura-test-sample-one"
