@@ -144,13 +144,15 @@ static int open_files(struct manager *manager, struct yg_err *err)
 	if (!tuf || !bundle)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (yg_fs_mkdirs(AT_FDCWD, manager->run, 0755, err) < 0 ||
-		yg_fs_mkdirs(AT_FDCWD, manager->state, 0750, err) < 0 ||
+		yg_fs_mkdirs(AT_FDCWD, manager->state, 0755, err) < 0 ||
 		yg_fs_mkdirs(AT_FDCWD, tuf, 0750, err) < 0 || make_master_key(manager, err) < 0 ||
 		give(manager, manager->state, err) < 0 || give(manager, tuf, err) < 0)
 		return -1;
 	manager->state_fd = yg_fs_open_dir(AT_FDCWD, manager->state, err);
 	if (manager->state_fd < 0)
 		return -1;
+	if (fchmod(manager->state_fd, 0750) < 0)
+		return yg_fail_sys(err, errno, "'%s': chmod", manager->state);
 	manager->tuf_fd = yg_fs_open_dir(AT_FDCWD, tuf, err);
 	if (manager->tuf_fd < 0)
 		return -1;
