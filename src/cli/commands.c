@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "cli/agent.h"
+#include "cli/cli.h"
+#include "cli/manager.h"
+
+#define MANY ARGS_WORDS_MAX
+
+static const struct args_option wait_only[] = {
+	{"--wait", NULL,
+		{"show progress, end with the job's outcome",
+			"進行状況を表示し、ジョブの結果で終了する"}},
+	{0},
+};
+
+static const struct args_option update[] = {
+	{"--computers", "A,B", {"names or ids; all", "名前またはID (初期値: すべて)"}},
+	{"--relays", NULL,
+		{"the relays fetch first; this is the default",
+			"先にRelayをアップデートする (初期値)"}},
+	{"--no-relays", NULL,
+		{"only from what the relays have", "Relayが持つコンテンツのみを使用する"}},
+	{"--scheduled", NULL,
+		{"respect holds, as a run by the clock does", "予約タスクと同様に保留を尊重する"}},
+	{"--wait", NULL,
+		{"show progress, end with the job's outcome",
+			"進行状況を表示し、ジョブの結果で終了する"}},
+	{0},
+};
+
+static const struct args_option events[] = {
+	{"--computer", "C", {"name or id", "コンピュータの名前またはID"}},
+	{"--id", "N", {"the event's number", "イベントID"}},
+	{"--level", "LEVEL", {"info, warning or error", "info、warning、error"}},
+	{"--text", "TEXT", {"part of name or description", "名前または説明の一部"}},
+	{"--from", "TIME",
+		{"not before, as 2026-11-21T22:47:43Z", "開始時刻 (例 2026-11-21T22:47:43Z)"}},
+	{"--to", "TIME", {"before", "終了時刻"}},
+	{"--limit", "N", {"at most so many; 50", "最大件数 (初期値 50)"}},
+	{0},
+};
+
+static const struct args_option agent_events_options[] = {
+	{"--limit", "N", {"at most so many; 20", "最大件数 (初期値 20)"}},
+	{0},
+};
+
+static const struct args_option activate[] = {
+	{"--token", "TOKEN",
+		{"from 'yagura tokens create'", "「yagura tokens create」で作成したトークン"}},
+	{"--name", "NAME",
+		{"name of this computer at the Manager; its host name",
+			"Managerでの表示名 (初期値: ホスト名)"}},
+	{0},
+};
+
+static const struct args_option tokens[] = {
+	{"--name", "NAME", {"what it is for", "用途を示す名前"}},
+	{"--uses", "N", {"activations; 1", "有効化できる回数 (初期値 1)"}},
+	{"--valid", "SECONDS", {"how long; a day", "有効期間 (秒、初期値 1日)"}},
+	{"--policy", "P", {"of the computers that use it", "適用するポリシー"}},
+	{"--no-relay", NULL, {"none of them may be a relay", "Relayとしての使用を許可しない"}},
+	{0},
+};
+
+static const struct args_option keys[] = {
+	{"--role", "ROLE", {"full or read; full", "fullまたはread (初期値 full)"}},
+	{0},
+};
+
+static const struct args_option policies[] = {
+	{"--name", "NAME",
+		{"the policy that is replaced or made",
+			"置き換える、または作成するポリシーの名前"}},
+	{0},
+};
+
+const struct args_command cli_commands[] = {
+	{"agent status", "", 0, 0, NULL, agent_status,
+		{"state of the agent on this computer", "このコンピュータのAgentの状態"}},
+	{"agent components", "", 0, 0, NULL, agent_components,
+		{"what content it runs", "使用中のコンポーネント"}},
+	{"agent activate", "", 0, 0, activate, agent_activate,
+		{"let a Manager manage it: --url URL --token TOKEN",
+			"Managerの管理下に置く: --url URL --token TOKEN"}},
+	{"agent update", "", 0, 0, NULL, agent_update,
+		{"security update now", "今すぐセキュリティアップデートを行う"}},
+	{"agent rollback", "", 0, 0, NULL, agent_rollback,
+		{"back to the components before", "以前のコンポーネントに戻す"}},
+	{"agent release-hold", "", 0, 0, NULL, agent_release_hold,
+		{"let updates take the components again that were left",
+			"ロールバックによる保留を解除する"}},
+	{"agent scan", "PATH...", 1, MANY, NULL, agent_scan,
+		{"look for malware; exit status 1 when some is found",
+			"不正プログラムを検索する (検出時の終了ステータスは1)"}},
+	{"agent repair", "", 0, 0, NULL, agent_repair,
+		{"check and mend the stored components",
+			"保存されているコンポーネントを確認、修復する"}},
+	{"agent events", "", 0, 0, agent_events_options, agent_events,
+		{"its newest events", "最新のイベント"}},
+	{"status", "", 0, 0, NULL, manager_status, {"the Manager at a glance", "Managerの概要"}},
+	{"computers", "[COMPUTER]", 0, 1, NULL, manager_computers,
+		{"computers, or one of them", "コンピュータの一覧、または詳細"}},
+	{"computers delete", "COMPUTER", 1, 1, NULL, manager_computers_delete,
+		{"deactivate it and revoke its certificate",
+			"コンピュータを無効化し、証明書を失効させる"}},
+	{"update", "", 0, 0, update, manager_update,
+		{"security update of computers", "コンピュータのセキュリティアップデート"}},
+	{"rollback", "COMPUTER...", 1, MANY, wait_only, manager_rollback,
+		{"computers back to the components before",
+			"コンピュータを以前のコンポーネントに戻す"}},
+	{"release-hold", "COMPUTER...", 1, MANY, wait_only, manager_release_hold,
+		{"end the hold that a rollback left", "ロールバックによる保留を解除する"}},
+	{"scan", "COMPUTER PATH...", 2, MANY, wait_only, manager_scan,
+		{"malware scan on a computer", "コンピュータの不正プログラム検索"}},
+	{"events", "", 0, 0, events, manager_events,
+		{"events, newest first", "イベント (新しい順)"}},
+	{"components", "", 0, 0, NULL, manager_components,
+		{"newest components, and who runs what", "最新のコンポーネントと適用状況"}},
+	{"jobs", "[JOB]", 0, 1, NULL, manager_jobs,
+		{"jobs, or one with every computer's result",
+			"ジョブの一覧、またはコンピュータごとの結果"}},
+	{"tokens", "", 0, 0, NULL, manager_tokens, {"activation tokens", "有効化トークンの一覧"}},
+	{"tokens create", "", 0, 0, tokens, manager_tokens_create,
+		{"a new one; printed once", "有効化トークンを作成する (表示は一度だけ)"}},
+	{"tokens delete", "ID", 1, 1, NULL, manager_tokens_delete,
+		{"withdraw one", "有効化トークンを取り消す"}},
+	{"keys", "", 0, 0, NULL, manager_keys, {"API keys", "APIキーの一覧"}},
+	{"keys create", "NAME", 1, 1, keys, manager_keys_create,
+		{"a new one; printed once", "APIキーを作成する (表示は一度だけ)"}},
+	{"keys delete", "ID", 1, 1, NULL, manager_keys_delete,
+		{"withdraw one", "APIキーを取り消す"}},
+	{"settings", "[NAME=VALUE]...", 0, MANY, NULL, manager_settings,
+		{"show or change settings; @FILE takes a value from a file",
+			"設定の表示、変更 (値 @FILE でファイルの内容を指定)"}},
+	{"policies", "", 0, 0, NULL, manager_policies, {"policies", "ポリシーの一覧"}},
+	{"policies show", "POLICY", 1, 1, NULL, manager_policies_show,
+		{"the document of one", "ポリシーの内容を表示する"}},
+	{"policies set", "FILE", 1, 1, policies, manager_policies_set,
+		{"make or replace one from a JSON file",
+			"JSONファイルからポリシーを作成、置換する"}},
+	{"policies assign", "POLICY COMPUTER...", 2, MANY, NULL, manager_policies_assign,
+		{"let computers have it", "ポリシーをコンピュータに割り当てる"}},
+	{"policies send", "COMPUTER...", 1, MANY, wait_only, manager_policies_send,
+		{"send computers their policy again", "コンピュータにポリシーを再送信する"}},
+	{"policies delete", "POLICY", 1, 1, NULL, manager_policies_delete,
+		{"remove one that no computer uses", "使用されていないポリシーを削除する"}},
+	{0},
+};
