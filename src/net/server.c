@@ -95,7 +95,6 @@ struct yg_server_request {
 	struct evhttp_request *ev;
 	struct evhttp_connection *evcon;
 	char *path;
-	const char *query_text; /* points into ev */
 	struct evkeyvalq query;
 	struct arg args[ARGS_MAX];
 	size_t arg_count;
@@ -551,7 +550,6 @@ static void on_request(struct evhttp_request *ev, void *arg)
 	const char *raw_path = uri ? evhttp_uri_get_path(uri) : NULL;
 	const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
 	size_t len = 0;
-	request->query_text = query;
 	request->path = raw_path ? evhttp_uridecode(raw_path, 0, &len) : NULL;
 	if (!request->path || strlen(request->path) != len ||
 		(query && evhttp_parse_query_str(query, &request->query) < 0)) {
@@ -614,11 +612,6 @@ const char *yg_server_query_text(const struct yg_server_request *request)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request->ev);
 	return uri ? evhttp_uri_get_query(uri) : NULL;
-}
-
-const char *yg_server_query_text(const struct yg_server_request *request)
-{
-	return request->query_text;
 }
 
 const char *yg_server_header(const struct yg_server_request *request, const char *name)
