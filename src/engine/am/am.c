@@ -446,8 +446,11 @@ static int check_abi(const json_t *component, struct yg_err *err)
 		return 0;
 	if (yg_json_object(component, "abi", &abi, err) < 0)
 		return yg_wrap(err, "%s", name);
-	if (yg_json_str(abi, "engine", 64, &engine, err) < 0 ||
-		yg_json_int(abi, "min", 0, UINT32_MAX, &min, err) < 0 ||
+	if (yg_json_str(abi, "engine", 64, &engine, err) < 0)
+		return yg_wrap(err, "%s: abi", name);
+	if (engine[0] == '\0') /* made for any engine */
+		return 0;
+	if (yg_json_int(abi, "min", 0, UINT32_MAX, &min, err) < 0 ||
 		yg_json_int(abi, "max", 0, UINT32_MAX, &max, err) < 0)
 		return yg_wrap(err, "%s: abi", name);
 	if (strcmp(engine, "clamav") != 0)

@@ -391,9 +391,9 @@ static void refuses_a_set_without_signatures(void **state)
 static void takes_a_set_whose_description_fits(void **state)
 {
 	struct place *p = *state;
-	char text[200];
+	char text[300];
 	(void)snprintf(text, sizeof(text),
-		"{\"components\":[{\"name\":\"wr-list\"},{\"name\":\"am-pattern\",\"abi\":{\"engine\":"
+		"{\"components\":[{\"name\":\"wr-list\"},{\"name\":\"am-hash\",\"abi\":{\"engine\":\"\"}},{\"name\":\"am-pattern\",\"abi\":{\"engine\":"
 		"\"clamav\",\"min\":1,\"max\":%u}}]}",
 		yg_engine_am.abi());
 	put_text(p->root, "set/set.json", text);
