@@ -289,6 +289,9 @@ static void limits_leave_files_unjudged(void **state)
 	judge(p, quiet.bytes, quiet.len, "unjudged limit");
 	assert_int_equal(configure(p, "{\"max_scan_bytes\":3000}", &err), 0);
 	judge(p, quiet.bytes, quiet.len, "unjudged limit");
+	/* Limits are no heuristics. */
+	assert_int_equal(configure(p, "{\"max_scan_bytes\":3000,\"heuristics\":false}", &err), 0);
+	judge(p, quiet.bytes, quiet.len, "unjudged limit");
 	assert_int_equal(configure(p, "{}", &err), 0);
 	judge(p, quiet.bytes, quiet.len, "clean ");
 }
