@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_t *root YG_AUTO(yg_json) = NULL;
 	struct yg_ipc_msg msg;
 	uint32_t re;
-	(void)yg_ipc_parse((struct yg_bytes){data, size}, &root, &msg, &re, &why, &err);
+	if (yg_ipc_parse((struct yg_bytes){data, size}, &root, &msg, &re, &why, &err) < 0)
+		return 0;
 	return 0;
 }

@@ -7,6 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct yg_err err = {0};
 	json_t *root YG_AUTO(yg_json) = NULL;
-	(void)yg_json_parse((struct yg_bytes){data, size}, 1 << 20, &root, &err);
+	if (yg_json_parse((struct yg_bytes){data, size}, 1 << 20, &root, &err) < 0)
+		return 0;
 	return 0;
 }
