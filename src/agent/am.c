@@ -527,27 +527,10 @@ static int clean(int shared, struct yg_err *err)
 	return 0;
 }
 
-static int give_to(int fd, const char *user, struct yg_err *err)
-{
-	struct passwd pw;
-	struct passwd *found = NULL;
-	char text[4096];
-	if (user[0] == '\0' || geteuid() != 0)
-		return 0;
-	int r = getpwnam_r(user, &pw, text, sizeof(text), &found);
-	if (r != 0)
-		return yg_fail_sys(err, r, "user '%s'", user);
-	if (!found)
-		return yg_fail(err, YG_EABSENT, "user '%s': there is none", user);
-	if (fchown(fd, pw.pw_uid, pw.pw_gid) < 0)
-		return yg_fail_sys(err, errno, "giving the temporary directory to '%s'", user);
-	return 0;
-}
-
 /* While we look and make, nobody else does: the lock is on the folder itself, by a description of our
  * own, since the one we were given is shared with others.
  */
-static int make_tmp(struct am *am, const char *user, struct yg_err *err)
+static int make_own(struct am *am, struct yg_err *err)
 {
 	int shared YG_AUTO(fd) = openat(am->shared_tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (shared < 0 || flock(shared, LOCK_EX) < 0)
@@ -563,7 +546,30 @@ static int make_tmp(struct am *am, const char *user, struct yg_err *err)
 		return -1;
 	if (flock(am->tmp, LOCK_EX | LOCK_NB) < 0)
 		return yg_fail_sys(err, errno, "locking %s", am->tmp_name);
-	return give_to(am->tmp, user, err);
+	return 0;
+}
+
+/* The folder is the user's, and root without capabilities may not write there: be him for as long as
+ * it takes. The sandbox makes it final, after libclamav is set up.
+ */
+static int make_tmp(struct am *am, const char *user, struct yg_err *err)
+{
+	struct passwd pw;
+	struct passwd *found = NULL;
+	char text[4096];
+	if (user[0] == '\0' || geteuid() != 0)
+		return make_own(am, err);
+	int r = getpwnam_r(user, &pw, text, sizeof(text), &found);
+	if (r != 0)
+		return yg_fail_sys(err, r, "user '%s'", user);
+	if (!found)
+		return yg_fail(err, YG_EABSENT, "user '%s': there is none", user);
+	if (setegid(pw.pw_gid) < 0 || seteuid(pw.pw_uid) < 0)
+		return yg_fail_sys(err, errno, "becoming user '%s'", user);
+	r = make_own(am, err);
+	if (seteuid(0) < 0 || setegid(0) < 0)
+		return yg_fail_sys(err, errno, "becoming root again");
+	return r;
 }
 
 static int enter_sandbox(const struct am *am, const char *user, struct yg_err *err)

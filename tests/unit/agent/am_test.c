@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -79,7 +82,17 @@ static struct yg_ipc *link_as(struct place *p, const char *peer)
 	return ipc;
 }
 
-static void start_role(struct place *p)
+/* Root with no more than yagura-agent gives its roles, by exec. */
+static void drop_bounding_set(void)
+{
+	const unsigned long keep = 1ul << CAP_SETUID | 1ul << CAP_SETGID | 1ul << CAP_SETPCAP |
+		1ul << CAP_KILL | 1ul << CAP_DAC_READ_SEARCH;
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (!(keep >> cap & 1))
+			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
+static void start_role(struct place *p, const char *user)
 {
 	struct yg_err err = {0};
 	int other = -1;
@@ -90,6 +103,7 @@ static void start_role(struct place *p)
 		if (other != YG_SUPER_FD)
 			(void)dup2(other, YG_SUPER_FD);
 		(void)fcntl(YG_SUPER_FD, F_SETFD, 0);
+		drop_bounding_set();
 		(void)execl(program, program, "--role", "am", (char *)NULL);
 		_exit(127);
 	}
@@ -97,7 +111,8 @@ static void start_role(struct place *p)
 	int tmp YG_AUTO(fd) = yg_fs_open_dir(p->root, "tmp", &err);
 	assert_true(tmp >= 0);
 	assert_int_equal(yg_ipc_send(p->parent, "config",
-				 json_pack("{s:s, s:s}", "role", "am", "user", ""), &tmp, 1, &err),
+				 json_pack("{s:s, s:s}", "role", "am", "user", user), &tmp, 1,
+				 &err),
 		0);
 	p->install = link_as(p, "install");
 	p->walk = link_as(p, "walk");
@@ -257,7 +272,7 @@ static void expect_scan(struct place *p, const char *text, const char *want)
 static void loads_and_judges(void **state)
 {
 	struct place *p = *state;
-	start_role(p);
+	start_role(p, "");
 	int fd YG_AUTO(fd) = memory_file("x");
 	expect(p, p->walk, "am.scan", json_pack("{s:s}", "name", "/x"), &fd, 1,
 		"no content is loaded");
@@ -273,10 +288,38 @@ static void loads_and_judges(void **state)
 	expect(p, p->install, "am.scan", NULL, &fd, 1, "no message 'am.scan' here");
 }
 
+static void works_as_another_user(void **state)
+{
+	struct place *p = *state;
+	struct stat st;
+	struct passwd *nobody = getpwnam("nobody");
+	if (geteuid() != 0 || !nobody)
+		skip();
+	assert_int_equal(fchownat(p->root, "tmp", nobody->pw_uid, nobody->pw_gid, 0), 0);
+	assert_int_equal(fchmodat(p->root, "tmp", 0700, 0), 0);
+	assert_int_equal(fchownat(p->root, "tmp/engine-1", nobody->pw_uid, nobody->pw_gid, 0), 0);
+	start_role(p, "nobody");
+	load(p);
+	expect_scan(p, "before " WORD, FOUND);
+	assert_int_equal(faccessat(p->root, "tmp/engine-1", F_OK, 0), -1);
+	char name[64];
+	(void)snprintf(name, sizeof(name), "tmp/engine-%d", (int)p->pid);
+	assert_int_equal(fstatat(p->root, name, &st, 0), 0);
+	assert_int_equal(st.st_uid, nobody->pw_uid);
+	(void)snprintf(name, sizeof(name), "/proc/%d/status", (int)p->pid);
+	char text[2048] = "";
+	FILE *status = fopen(name, "r");
+	assert_non_null(status);
+	assert_true(fread(text, 1, sizeof(text) - 1, status) > 0);
+	(void)fclose(status);
+	assert_non_null(strstr(text, "CapEff:\t0000000000000000"));
+	assert_non_null(strstr(text, "CapPrm:\t0000000000000000"));
+}
+
 static void loads_one_set_only(void **state)
 {
 	struct place *p = *state;
-	start_role(p);
+	start_role(p, "");
 	struct answer first YG_AUTO(answer) = {0}, second YG_AUTO(answer) = {0};
 	ask(p, p->install, "am.load", load_body("s1"), &p->set, 1, &first);
 	ask(p, p->install, "am.load", load_body("s1"), &p->set, 1, &second);
@@ -292,7 +335,7 @@ static void refuses_broken_content(void **state)
 {
 	struct place *p = *state;
 	put_text(p->root, "set/am-pattern/b.ndb", NDB "Yagura.Broken:0:*:zz\n");
-	start_role(p);
+	start_role(p, "");
 	expect(p, p->install, "am.load", load_body("s1"), &p->set, 1,
 		"am-pattern: b.ndb: line 2: Problem parsing database");
 	int fd YG_AUTO(fd) = memory_file(WORD);
@@ -303,7 +346,7 @@ static void refuses_broken_content(void **state)
 static void refuses_a_policy_that_does_not_fit(void **state)
 {
 	struct place *p = *state;
-	start_role(p);
+	start_role(p, "");
 	expect(p, p->install, "am.load",
 		json_pack("{s:s, s:{s:i}}", "set", "s1", "policy", "max_files", 0), &p->set, 1,
 		"am.load: SET_CONFIG ffffd8ec: max_files: want 1..1000000, have 0");
@@ -339,7 +382,7 @@ static void tries_samples(void **state)
 		{"a sample is no container", "broken1", "", NULL},
 	};
 	struct place *p = *state;
-	start_role(p);
+	start_role(p, "");
 	load(p);
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		int fds[8];
@@ -382,7 +425,7 @@ static void many_scans_are_all_answered(void **state)
 	struct place *p = *state;
 	static struct answer answers[SCANS];
 	memset(answers, 0, sizeof(answers));
-	start_role(p);
+	start_role(p, "");
 	load(p);
 	int bad YG_AUTO(fd) = memory_file("x " WORD), good YG_AUTO(fd) = memory_file("x");
 	for (int i = 0; i < SCANS; i++)
@@ -554,6 +597,7 @@ int main(int argc, char **argv)
 #define ROW(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		ROW(loads_and_judges),
+		ROW(works_as_another_user),
 		ROW(loads_one_set_only),
 		ROW(refuses_broken_content),
 		ROW(refuses_a_policy_that_does_not_fit),
