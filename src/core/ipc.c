@@ -311,13 +311,19 @@ static bool fail_requests(struct yg_ipc *ipc)
 	return alive;
 }
 
+/* What a blocking call put aside comes first. Returns false when the channel was freed by it. */
+static bool handle_aside(struct yg_ipc *ipc)
+{
+	for (struct datagram *d; (d = shift(&ipc->aside));)
+		if (!dispatch(ipc, d))
+			return false;
+	return true;
+}
+
 static void soon(void *arg)
 {
 	struct yg_ipc *ipc = arg;
-	for (struct datagram *d; (d = shift(&ipc->aside));)
-		if (!dispatch(ipc, d))
-			return;
-	if (!ipc->gone || !fail_requests(ipc))
+	if (!handle_aside(ipc) || !ipc->gone || !fail_requests(ipc))
 		return;
 	if (ipc->closed)
 		ipc->closed(ipc->ctx, ipc);
@@ -350,7 +356,7 @@ static void ready(void *arg, unsigned what)
 	struct yg_ipc *ipc = arg;
 	if (what & YG_LOOP_WRITE)
 		flush(ipc);
-	if (!(what & YG_LOOP_READ) || ipc->gone)
+	if (!(what & YG_LOOP_READ) || ipc->gone || !handle_aside(ipc))
 		return;
 	for (int i = 0; i < BURST; i++) {
 		struct datagram *d = NULL;
