@@ -23,6 +23,7 @@
  *
  *     web, session ── ca.server {csr, role} ──> certificate of this Manager, 90 days
  *     session ─────── ca.agent {csr, agent_id, relay, hostname} ──> certificate of an agent, 90 days
+ *     content ─────── ca.client {csr} ──> certificate as a client of relays, a week
  *
  * The key lies in the database, sealed under the master key file, of which only this role has a
  * descriptor: neither a stolen database nor the store's process gives it away. It has: that
@@ -30,6 +31,7 @@
  * programs, capabilities.
  */
 
+#define CLIENT_DAYS  7
 #define DAYS         90
 #define NAMES_MAX    32 /* names in a server certificate */
 #define SECRET_NAME  "ca"
@@ -39,7 +41,7 @@
 
 struct ca {
 	struct yg_role_env *env;
-	struct call_link store, web, session;
+	struct call_link store, web, session, content;
 	struct yg_seal *seal;
 	int bundle_fd; /* gets the certificate for people */
 	struct yg_key *key;
@@ -276,6 +278,30 @@ static void server(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 			NULL, 0);
 }
 
+/* What the Manager is towards its relays, when it looks for new content there. */
+static void client(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	struct ca *ca = ctx;
+	struct yg_err err = {0};
+	const char *csr = NULL;
+	char *cert YG_AUTO(mem) = NULL;
+	const struct yg_x509_spec spec = {
+		.cn = "Yagura Manager",
+		.uris = (const char *const[]){ca->uri, NULL},
+		.use = YG_X509_CLIENT,
+		.days = CLIENT_DAYS,
+	};
+	if (!ca->ready)
+		not_yet(ipc, msg->id);
+	else if (yg_json_str(msg->body, "csr", YG_X509_PEM_MAX, &csr, &err) < 0 ||
+		yg_x509_issue(ca->key, ca->cert, csr, &spec, &cert, NULL, &err) < 0)
+		yg_ipc_reply_err(ipc, msg->id, &err);
+	else
+		yg_ipc_reply(ipc, msg->id,
+			json_pack("{s:s, s:s}", "certificate", cert, "ca_bundle", ca->cert), NULL,
+			0);
+}
+
 /* An agent's certificate between its signing and the store's word that it is recorded. */
 struct issued {
 	struct ca *ca;
@@ -366,6 +392,7 @@ static void agent(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 /* ---- the role ---- */
 
 static const struct yg_ipc_handler web_handlers[] = {{"ca.server", server}, {0}};
+static const struct yg_ipc_handler content_handlers[] = {{"ca.client", client}, {0}};
 static const struct yg_ipc_handler session_handlers[] = {{"ca.server", server}, {"ca.agent", agent},
 	{0}};
 
@@ -394,7 +421,7 @@ static int start(struct yg_role_env *env, void **self, struct yg_err *err)
 static void closed(void *ctx, struct yg_ipc *ipc)
 {
 	struct ca *ca = ctx;
-	struct call_link *links[] = {&ca->store, &ca->web, &ca->session};
+	struct call_link *links[] = {&ca->store, &ca->web, &ca->session, &ca->content};
 	for (size_t i = 0; i < YG_COUNT(links); i++)
 		if (links[i]->ipc == ipc)
 			call_link_drop(links[i]);
@@ -409,6 +436,9 @@ static void link_to(void *self, const char *peer, const char *tag, int fd)
 		begin(ca);
 	} else if (strcmp(peer, "web") == 0) {
 		call_link_set(&ca->web, ca->env->loop, fd, "web", web_handlers, closed, ca);
+	} else if (strcmp(peer, "content") == 0) {
+		call_link_set(&ca->content, ca->env->loop, fd, "content", content_handlers, closed,
+			ca);
 	} else {
 		call_link_set(&ca->session, ca->env->loop, fd, "session", session_handlers, closed,
 			ca);
@@ -424,6 +454,7 @@ static void stop(void *self)
 	ca->again = NULL;
 	yg_ipc_free(yg_take(ca->web.ipc));
 	yg_ipc_free(yg_take(ca->session.ipc));
+	yg_ipc_free(yg_take(ca->content.ipc));
 	call_link_drop(&ca->store);
 	yg_key_free(ca->key);
 	yg_seal_free(ca->seal);

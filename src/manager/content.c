@@ -12,6 +12,9 @@
 #include "core/log.h"
 #include "core/role.h"
 #include "core/str.h"
+#include "crypto/key.h"
+#include "crypto/secret.h"
+#include "crypto/x509.h"
 #include "manager/boxes.h"
 #include "manager/call.h"
 #include "net/client.h"
@@ -23,23 +26,31 @@
  * what the publisher has signed.
  *
  *     started, settings changed, an hour over, content.check ──> content.settings
- *         ──> fetch and verify ──> components.newest.put   or   components.check.failed
+ *         ──> fetch and verify, at the source, else at a relay
+ *         ──> components.newest.put   or   components.check.failed
  *
  * A check blocks this process, which has nothing else to do. It has: outgoing network, its TUF
  * folder, the system's CAs. It has not: programs, other paths, capabilities, any secret.
  */
 
-#define EVERY_MS  (3600LL * 1000)
-#define ROOT_NAME "root.json"
+#define EVERY_MS    (3600LL * 1000)
+#define AGAIN_MS    (300LL * 1000) /* after a failure that may pass */
+#define ROOT_NAME   "root.json"
+#define RELAY_TRIES 4 /* addresses of relays in one check */
 
 struct content {
 	struct yg_role_env *env;
-	struct call_link store;
+	struct call_link store, ca;
 	struct yg_timer *timer;
 	int tuf_fd;
 	struct yg_buf root;    /* the publisher's root.json; empty: none was given */
 	const char *root_path; /* where it was looked for */
 	bool asking, again;
+
+	/* Of the check under way: */
+	json_t *settings;  /* content.settings */
+	char *key;         /* PEM; towards relays */
+	struct yg_err why; /* what the source said */
 };
 
 /* One check. */
@@ -114,20 +125,33 @@ static int look(struct run *run, json_t **newest, struct yg_err *err)
 	return *newest ? 0 : yg_fail(err, YG_ESYSTEM, "out of memory");
 }
 
-static int check(struct content *content, const json_t *settings, json_t **newest,
+/* One place to look at. `tls` is borrowed. */
+static int look_at(struct content *content, const char *url, struct yg_tls *tls, json_t **newest,
 	struct yg_err *err)
 {
+	int64_t timeout_s = 0;
 	struct run run = {.content = content};
+	if (yg_url_parse(url, &run.url, err) < 0 ||
+		yg_json_int_or(json_object_get(content->settings, "update"), "timeout_s", 1, 3600,
+			60, &timeout_s, err) < 0)
+		return -1;
+	tls->insecure = run.url.unchecked;
+	struct yg_client *client YG_AUTO(yg_client) = yg_client_new(NULL, tls, NULL, err);
+	if (!client)
+		return -1;
+	run.client = client;
+	run.timeout_s = (uint32_t)timeout_s;
+	return look(&run, newest, err);
+}
+
+static int look_at_source(struct content *content, json_t **newest, struct yg_err *err)
+{
 	json_t *source = NULL;
-	json_t *update = NULL;
 	const char *url = NULL;
 	const char *ca = NULL;
-	int64_t timeout_s = 0;
-	if (yg_json_object(settings, "source", &source, err) < 0 ||
+	if (yg_json_object(content->settings, "source", &source, err) < 0 ||
 		yg_json_str(source, "url", YG_URL_MAX, &url, err) < 0 ||
-		yg_json_str_or(source, "ca", 256u << 10, "", &ca, err) < 0 ||
-		yg_json_object(settings, "update", &update, err) < 0 ||
-		yg_json_int_or(update, "timeout_s", 1, 3600, 60, &timeout_s, err) < 0)
+		yg_json_str_or(source, "ca", 256u << 10, "", &ca, err) < 0)
 		return -1;
 	if (!url[0])
 		return yg_fail_cause(err, YG_EABSENT, "update.no_source",
@@ -136,19 +160,42 @@ static int check(struct content *content, const json_t *settings, json_t **newes
 		return yg_fail_cause(err, YG_EABSENT, "tuf.root",
 			"the publisher's root.json is not at %s: put it there and restart the Manager",
 			content->root_path);
-	if (yg_url_parse(url, &run.url, err) < 0)
-		return -1;
-	const struct yg_tls tls = {
-		.cas = ca[0] ? ca : NULL,
-		.system_cas = !ca[0],
-		.insecure = run.url.unchecked,
-	};
-	struct yg_client *client YG_AUTO(yg_client) = yg_client_new(NULL, &tls, NULL, err);
-	if (!client)
-		return -1;
-	run.client = client;
-	run.timeout_s = (uint32_t)timeout_s;
-	return look(&run, newest, err);
+	struct yg_tls tls = {.cas = ca[0] ? ca : NULL, .system_cas = !ca[0]};
+	return look_at(content, url, &tls, newest, err);
+}
+
+/* The relays in turn, a few addresses of them, until one has something that verifies. */
+static int look_at_relays(struct content *content, const char *cert, const char *bundle,
+	json_t **newest)
+{
+	size_t tries = 0;
+	size_t i;
+	json_t *relay;
+	json_array_foreach(json_object_get(content->settings, "relays"), i, relay)
+	{
+		const char *id = NULL;
+		char peer[64];
+		struct yg_err err = {0};
+		size_t k;
+		json_t *url;
+		if (yg_json_str(relay, "id", 36, &id, &err) < 0 ||
+			!yg_str_put(peer, sizeof(peer), "urn:yagura:relay:%s", id))
+			continue;
+		json_array_foreach(json_object_get(relay, "urls"), k, url)
+		{
+			if (!json_is_string(url) || tries++ == RELAY_TRIES)
+				return -1;
+			struct yg_tls tls = {.cert = cert,
+				.key = content->key,
+				.cas = bundle,
+				.peer_uri = peer};
+			err = (struct yg_err){0};
+			if (look_at(content, json_string_value(url), &tls, newest, &err) == 0)
+				return 0;
+			yg_log_err(YG_LOG_INFO, "content.relay", &err);
+		}
+	}
+	return -1;
 }
 
 /* ---- when ---- */
@@ -163,30 +210,77 @@ static void reported(void *ctx, json_t *result, const struct yg_err *err)
 	if (err->code == YG_OK && json_is_true(json_object_get(result, "changed")))
 		yg_log(YG_LOG_NOTICE, "content.newest", "there is newer content");
 	content->asking = false;
+	json_decref(yg_take(content->settings));
+	yg_secret_free(yg_take(content->key));
 	(void)malloc_trim(0); /* an hour of nothing follows */
 	if (content->again)
 		ask(content);
 }
 
-static void got_settings(void *ctx, json_t *result, const struct yg_err *why)
+static void found(struct content *content, json_t *newest)
+{
+	call_store(&content->store, "components.newest.put", newest, NULL, NULL, reported, content);
+}
+
+/* Nothing to be had anywhere: what the source said is the reason. */
+static void failed(struct content *content)
+{
+	const struct yg_err *why = &content->why;
+	if (why->code == YG_EAGAIN)
+		yg_timer_set(content->timer, AGAIN_MS);
+	yg_log_err(strcmp(why->cause, "update.no_source") == 0 ? YG_LOG_INFO : YG_LOG_WARN,
+		"content.check", why);
+	call_store(&content->store, "components.check.failed",
+		json_pack("{s:s, s:s}", "cause", why->cause, "sentence", why->msg), NULL, NULL,
+		reported, content);
+}
+
+static void got_certificate(void *ctx, json_t *result, const struct yg_err *why)
 {
 	struct content *content = ctx;
 	struct yg_err err = *why;
+	const char *cert = NULL;
+	const char *bundle = NULL;
 	json_t *newest = NULL;
-	if (err.code == YG_OK && check(content, result, &newest, &err) == 0) {
-		call_store(&content->store, "components.newest.put", newest, NULL, NULL, reported,
-			content);
+	if (err.code == YG_OK && yg_json_str(result, "certificate", 32768, &cert, &err) == 0 &&
+		yg_json_str(result, "ca_bundle", 65536, &bundle, &err) == 0 &&
+		look_at_relays(content, cert, bundle, &newest) == 0)
+		found(content, newest);
+	else
+		failed(content);
+}
+
+/* A key for this check only, and a certificate for it. */
+static void ask_certificate(struct content *content)
+{
+	struct yg_err err = {0};
+	char *csr YG_AUTO(mem) = NULL;
+	struct yg_key *key YG_AUTO(yg_key) = yg_key_generate(YG_KEY_ECDSA_P256, &err);
+	if (!key || yg_key_save(key, NULL, &content->key, &err) < 0 ||
+		yg_x509_make_csr(key, "content", &csr, &err) < 0)
+		got_certificate(content, NULL, &err);
+	else
+		call_role(&content->ca, "ca", "ca.client", json_pack("{s:s}", "csr", csr),
+			got_certificate, content);
+}
+
+static void got_settings(void *ctx, json_t *result, const struct yg_err *err)
+{
+	struct content *content = ctx;
+	json_t *newest = NULL;
+	if (err->code != YG_OK) {
+		reported(content, NULL, err);
 		return;
 	}
-	if (why->code != YG_OK) {
-		reported(content, NULL, why);
-		return;
-	}
-	yg_log_err(strcmp(err.cause, "update.no_source") == 0 ? YG_LOG_INFO : YG_LOG_WARN,
-		"content.check", &err);
-	call_store(&content->store, "components.check.failed",
-		json_pack("{s:s, s:s}", "cause", err.cause, "sentence", err.msg), NULL, NULL,
-		reported, content);
+	content->settings = json_incref(result);
+	content->why = (struct yg_err){0};
+	if (look_at_source(content, &newest, &content->why) == 0)
+		found(content, newest);
+	else if (content->root.len > 0 &&
+		json_array_size(json_object_get(content->settings, "relays")) > 0)
+		ask_certificate(content);
+	else
+		failed(content);
 }
 
 static void ask(void *ctx)
@@ -261,14 +355,17 @@ static int start(struct yg_role_env *env, void **self, struct yg_err *err)
 static void closed(void *ctx, struct yg_ipc *ipc)
 {
 	struct content *content = ctx;
-	(void)ipc;
-	call_link_drop(&content->store);
+	call_link_drop(ipc == content->store.ipc ? &content->store : &content->ca);
 }
 
 static void link_to(void *self, const char *peer, const char *tag, int fd)
 {
 	struct content *content = self;
 	(void)tag;
+	if (strcmp(peer, "ca") == 0) {
+		call_link_set(&content->ca, content->env->loop, fd, peer, NULL, closed, content);
+		return;
+	}
 	call_link_set(&content->store, content->env->loop, fd, peer, handlers, closed, content);
 	ask(content);
 }
@@ -278,6 +375,7 @@ static void stop(void *self)
 	struct content *content = self;
 	if (!content)
 		return;
+	call_link_drop(&content->ca);
 	call_link_drop(&content->store);
 	yg_timer_free(content->timer);
 	yg_buf_free(&content->root);

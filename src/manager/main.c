@@ -65,7 +65,7 @@ static const struct yg_super_role roles[] = {
 	{.name = "ca", .program = "yagura-manager-ca", .links = {"store"}},
 	{.name = "web", .program = "yagura-manager-edge", .links = {"store", "ca"}},
 	{.name = "session", .program = "yagura-manager-edge", .links = {"store", "ca"}},
-	{.name = "content", .program = "yagura-manager-content", .links = {"store"}},
+	{.name = "content", .program = "yagura-manager-content", .links = {"store", "ca"}},
 	{0},
 };
 
