@@ -59,20 +59,21 @@ static const struct {
 	{YG_RUN_CLOSING, YG_RUN_FAILED, YG_RUN_DONE},
 };
 
-static const enum yg_job_phase phases[] = {
-	[YG_RUN_IDLE] = YG_PHASE_WAITING,
-	[YG_RUN_LICENCE] = YG_PHASE_METADATA,
-	[YG_RUN_SNAPSHOT] = YG_PHASE_SNAPSHOT,
-	[YG_RUN_PLAN] = YG_PHASE_METADATA,
-	[YG_RUN_WAITING] = YG_PHASE_WAITING,
-	[YG_RUN_CHOOSING] = YG_PHASE_METADATA,
-	[YG_RUN_FETCH] = YG_PHASE_FETCH,
-	[YG_RUN_VERIFY] = YG_PHASE_FETCH,
-	[YG_RUN_STAGE] = YG_PHASE_STAGE,
-	[YG_RUN_TRY] = YG_PHASE_TRIAL,
-	[YG_RUN_SWITCH] = YG_PHASE_SWITCH,
-	[YG_RUN_CLOSING] = YG_PHASE_DONE,
-	[YG_RUN_DONE] = YG_PHASE_DONE,
+/* The words of progress messages: what a person wants to know, not each state. */
+static const char *const phases[] = {
+	[YG_RUN_IDLE] = "waiting",
+	[YG_RUN_LICENCE] = "metadata",
+	[YG_RUN_SNAPSHOT] = "snapshot",
+	[YG_RUN_PLAN] = "metadata",
+	[YG_RUN_WAITING] = "waiting",
+	[YG_RUN_CHOOSING] = "metadata",
+	[YG_RUN_FETCH] = "fetch",
+	[YG_RUN_VERIFY] = "fetch",
+	[YG_RUN_STAGE] = "stage",
+	[YG_RUN_TRY] = "trial",
+	[YG_RUN_SWITCH] = "switch",
+	[YG_RUN_CLOSING] = "done",
+	[YG_RUN_DONE] = "done",
 };
 
 bool yg_run_rule(enum yg_run_state from, enum yg_run_event event, enum yg_run_state *to)

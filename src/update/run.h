@@ -58,8 +58,8 @@ struct yg_run_ops {
 	void (*close)(void *ctx);
 	void (*pause)(void *ctx, int64_t ms); /* then YG_RUN_DUE; 0: at once, but from the loop */
 	void (*done)(void *ctx);              /* outcome and err are final; the run may be freed */
-	void (*phase)(void *ctx, enum yg_job_phase phase); /* it changed; may be NULL */
-	int64_t (*now_ms)(void *ctx);                      /* monotonic */
+	void (*phase)(void *ctx, const char *phase); /* it changed; may be NULL */
+	int64_t (*now_ms)(void *ctx);                /* monotonic */
 };
 
 struct yg_run_limits {
@@ -85,7 +85,7 @@ struct yg_run {
 	int64_t deadline_ms; /* of waiting; 0: did not wait yet */
 	bool inside;         /* an op is being started */
 	bool has_next;       /* it has already said how it ended */
-	enum yg_job_phase phase;
+	const char *phase;   /* as in progress messages; static */
 };
 
 /* in place; ops and ctx are borrowed. Then yg_run_step(run, YG_RUN_START, NULL). */

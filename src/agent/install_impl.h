@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "content/store.h"
+#include "core/role.h"
+#include "update/logs.h"
+#include "update/run.h"
+
+/* The parts of the install role among themselves. install.c: links and messages. install_engine.c: one
+ * engine process. install_live.c: the engine of the live set, and moving over to another. install_run.c: one
+ * update run. install_mirror.c: the files that a relay serves. install_policy.c: SET_CONFIG.
+ */
+
+struct install;
+
+/* ---- one engine process (install_engine.c) ---- */
+
+struct install_engine {
+	struct install_engine *next; /* in install->engines */
+	struct install *in;
+	char set[YG_SHA256_TEXT]; /* also its tag */
+	struct yg_ipc *ipc;       /* NULL: not linked yet */
+	bool ready;               /* loaded */
+	bool retired;             /* does not count any more; ends when its scans have */
+	bool bare;                /* loads without the policy, which it refused */
+	int64_t signatures, memory_bytes;
+	double seconds;
+	struct yg_timer *timer; /* while starting: its deadline; when retired: its end */
+
+	/* Called once, loaded or not (then the engine is freed when it returns); later `down` when a
+	 * loaded one ends by itself (freed as well).
+	 */
+	void (*up)(void *ctx, struct install_engine *engine, const struct yg_err *err);
+	void (*down)(void *ctx, struct install_engine *engine);
+	void *ctx;
+	void (*tried)(void *ctx, const struct yg_err *err); /* of a trial under way */
+	struct install_trial *trial;                        /* owned */
+};
+
+/* Start, or take over, the engine of a set that is on the disk. */
+struct install_engine *install_engine_new(struct install *in, const char *set,
+	void (*up)(void *ctx, struct install_engine *engine, const struct yg_err *err),
+	void (*down)(void *ctx, struct install_engine *engine), void *ctx);
+void install_engine_link(struct install_engine *engine, int fd);
+struct install_engine *install_engine_find(struct install *in, const char *set);
+
+/* Let it judge the set's samples; `done` once, perhaps from inside. `set` is borrowed until then. */
+void install_engine_try(struct install_engine *engine, const struct yg_set *set,
+	void (*done)(void *ctx, const struct yg_err *err), void *ctx);
+
+/* Let it go: at once, or (retire) when the scans that it has are done. */
+void install_engine_end(struct install_engine *engine);
+void install_engine_retire(struct install_engine *engine);
+void install_engine_free_all(struct install *in);
+
+/* ---- the engine of the live set (install_live.c) ---- */
+
+#define INSTALL_CRASHES_MAX 3 /* ends of the live engine within INSTALL_CRASH_MS: a crash loop */
+#define INSTALL_CRASH_MS    60000
+
+struct install_live {
+	struct install_engine *engine; /* of the live set; NULL: none, or being started */
+	struct yg_timer *again;        /* back-off */
+	int64_t backoff_ms;
+	int64_t crashes[INSTALL_CRASHES_MAX]; /* when; 0: not */
+	bool offline;                         /* event 20101 was sent */
+	int64_t offline_ms, since_ms;         /* when it went, when it came */
+	struct yg_err why;                    /* of no engine */
+};
+
+void install_live_init(struct install *in);
+void install_live_done(struct install *in);
+/* Have an engine for what `lib` leads to, unless there is one. */
+void install_live_ensure(struct install *in);
+/* `engine` (loaded; taken over) is the live one from now on: walk is joined to it, the old one retires. */
+void install_live_take(struct install *in, struct install_engine *engine);
+/* walk came (again): join it to the engine. */
+void install_live_join(struct install *in);
+json_t *install_live_status(struct install *in); /* {state, reason, signatures, memory_bytes} */
+
+/* ---- going back (install_back.c) ---- */
+
+/* Back to li_roll, which is checked and loaded first; the set that is left is held for `reason`. `done` gets
+ * the failure, or none. One at a time (YG_EAGAIN update.busy).
+ */
+void install_back_start(struct install *in, const char *reason,
+	void (*done)(void *ctx, const struct yg_err *err), void *ctx);
+void install_back_free(struct install *in);
+
+/* ---- one update run (install_run.c) ---- */
+
+struct install_run;
+
+/* A request that waits for a run's result. */
+struct install_waiter {
+	struct install_waiter *next;
+	uint32_t id; /* of the request at the session link; 0: the link was replaced meanwhile */
+	json_t *body;
+	char *prefix; /* put before the sentence (what repair did); NULL */
+};
+
+/* Takes the waiter over: joins the run under way, or starts one, or waits for its turn. */
+void install_run_ask(struct install *in, struct install_waiter *waiter);
+void install_run_link(struct install *in, const char *peer, const char *tag, int fd);
+void install_run_session_gone(struct install *in);
+void install_run_free(struct install *in);
+json_t *install_run_updated(const struct yg_set *from, const struct yg_set *to);
+
+/* ---- what a relay serves (install_mirror.c) ---- */
+
+struct install_mirror;
+
+struct install_mirror *install_mirror_new(int root, struct yg_err *err) YG_MUST_CHECK;
+void install_mirror_free(struct install_mirror *mirror);
+YG_DEFINE_AUTO(install_mirror);
+
+/* The set that it holds whole, "" if none. */
+const char *install_mirror_set(const struct install_mirror *mirror);
+
+/* A metadata file or manifest as it came; kept in memory until install_mirror_stage. errors  YG_ELIMIT, YG_EFORMAT */
+int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
+	YG_MUST_CHECK;
+void install_mirror_forget(struct install_mirror *mirror);
+
+/* Whether a transfer form is there, read back and hashed once a run. */
+bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form);
+int install_mirror_new_object(struct install_mirror *mirror, struct yg_err *err) YG_MUST_CHECK;
+int install_mirror_add(struct install_mirror *mirror, int fd, const struct yg_form *form,
+	struct yg_err *err) YG_MUST_CHECK;
+
+/* True when what was noted and the set are just what is served already. */
+bool install_mirror_same(struct install_mirror *mirror, const struct yg_set *set);
+/* Everything but timestamp.json; then timestamp.json; then what nobody needs any more goes. */
+int install_mirror_stage(struct install_mirror *mirror, struct yg_err *err) YG_MUST_CHECK;
+int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *set,
+	struct yg_err *err) YG_MUST_CHECK;
+
+/* ---- policy (install_policy.c) ---- */
+
+struct install_policy {
+	json_t *engine;        /* the last good configuration of the engine; NULL: none */
+	char fingerprint[129]; /* of the policy it came with */
+};
+
+void install_policy_load(struct install *in);
+void install_policy_apply(struct install *in, uint32_t id, const json_t *body);
+void install_policy_refused(struct install *in, const struct yg_err *why); /* event 1001 */
+
+/* ---- the role (install.c) ---- */
+
+struct install {
+	struct yg_role_env *env;
+	int root;
+	int installed_root; /* descriptor of the root.json of the installation; -1 */
+	struct yg_store *store;
+	struct yg_logs *logs;
+	struct yg_ipc *session, *walk, *relay;
+
+	struct install_engine *engines;
+	struct install_live live;
+	struct install_policy policy;
+	struct install_mirror
+		*mirror; /* made at the first run of kind relay, or when there is one */
+	int64_t abi;     /* content format level of the engine; 0: not known yet */
+
+	struct install_run *run;
+	struct install_waiter *queue; /* runs that wait for their turn */
+	struct install_back *back;
+	json_t *events; /* for session, while it is not there */
+	unsigned serial;
+};
+
+/* Tell session. Events wait for a session that is not there (a few); it gets the status when it comes.
+ * `params` is taken over.
+ */
+void install_event(struct install *in, int id, json_t *params);
+void install_changed(struct install *in);
+void install_progress(struct install *in, const char *job, const char *phase, int64_t done,
+	int64_t of);
+json_t *install_status(struct install *in);
+json_t *install_components(struct install *in, const char *set); /* [{name, version}] */

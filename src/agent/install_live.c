@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/install_impl.h"
+#include "core/clock.h"
+#include "core/log.h"
+
+/* The engine of what `lib` leads to always runs: it comes back with back-off, as often as it ends. Three
+ * ends within a minute are the content's fault more likely than not: then the set before comes back
+ * by itself, if there is one (T15, E5).
+ */
+
+#define BACKOFF_MIN 100   /* ms */
+#define BACKOFF_MAX 30000 /* ms */
+#define STEADY_MS   10000 /* having lived so long, the next end is a new story */
+
+static void up(void *ctx, struct install_engine *engine, const struct yg_err *err);
+static void down(void *ctx, struct install_engine *engine);
+
+static bool wants_engine(struct install *in, const char *digest)
+{
+	struct yg_err err = {0};
+	struct yg_set *set YG_AUTO(yg_set) = yg_store_set(in->store, digest, &err);
+	for (size_t i = 0; set && i < set->count; i++)
+		if (strncmp(set->components[i]->component, "am-", 3) == 0)
+			return true;
+	return false;
+}
+
+void install_live_ensure(struct install *in)
+{
+	struct install_live *live = &in->live;
+	char lib[YG_SHA256_TEXT];
+	yg_store_link(in->store, YG_STORE_LIB, lib);
+	if (live->engine && strcmp(live->engine->set, lib) == 0)
+		return;
+	if (!lib[0] || !wants_engine(in, lib)) {
+		if (!lib[0])
+			(void)yg_fail_cause(&live->why, YG_EABSENT, "engine.absent",
+				"there is no content for the engine yet");
+		install_engine_retire(live->engine);
+		live->engine = NULL;
+		return;
+	}
+	if (in->back || install_engine_find(in, lib))
+		return; /* one comes already */
+	(void)install_engine_new(in, lib, up, down, in);
+}
+
+static void again(void *ctx)
+{
+	install_live_ensure(ctx);
+}
+
+static void back_done(void *ctx, const struct yg_err *err)
+{
+	struct install *in = ctx;
+	if (err->code)
+		yg_log_err(YG_LOG_ERROR, "engine.rollback", err);
+	install_live_ensure(in);
+}
+
+/* Returns true when this end makes a crash loop of them. */
+static bool is_loop(struct install_live *live)
+{
+	int64_t now = yg_clock_mono_ms();
+	memmove(live->crashes, live->crashes + 1, sizeof(live->crashes) - sizeof(live->crashes[0]));
+	live->crashes[INSTALL_CRASHES_MAX - 1] = now;
+	return live->crashes[0] != 0 && now - live->crashes[0] < INSTALL_CRASH_MS;
+}
+
+static void lost(struct install *in, const struct yg_err *why)
+{
+	struct install_live *live = &in->live;
+	char roll[YG_SHA256_TEXT];
+	live->why = *why;
+	if (!live->offline)
+		install_event(in, 20101,
+			json_pack("{s:s, s:s}", "cause", why->cause, "detail", why->msg));
+	if (!live->offline)
+		live->offline_ms = yg_clock_mono_ms();
+	live->offline = true;
+	install_changed(in);
+
+	yg_store_link(in->store, YG_STORE_ROLL, roll);
+	if (is_loop(live) && roll[0] && !in->back && !in->run) {
+		memset(live->crashes, 0, sizeof(live->crashes));
+		yg_log(YG_LOG_ERROR, "engine.crash_loop",
+			"the engine ended %d times within %d s with the present content, going back to the set before",
+			INSTALL_CRASHES_MAX, INSTALL_CRASH_MS / 1000);
+		install_back_start(in, "crash_loop", back_done, in);
+		return;
+	}
+	yg_log(YG_LOG_WARN, "engine.offline", "%s, starting again in %lld ms", why->msg,
+		(long long)live->backoff_ms);
+	yg_timer_set(live->again, live->backoff_ms);
+	live->backoff_ms = live->backoff_ms * 2 < BACKOFF_MAX ? live->backoff_ms * 2 : BACKOFF_MAX;
+}
+
+static void up(void *ctx, struct install_engine *engine, const struct yg_err *err)
+{
+	struct install *in = ctx;
+	char lib[YG_SHA256_TEXT];
+	yg_store_link(in->store, YG_STORE_LIB, lib);
+	if (err->code) {
+		if (strcmp(lib, engine->set) != 0)
+			install_live_ensure(in);
+		else
+			lost(in, err);
+		return;
+	}
+	if (strcmp(lib, engine->set) == 0) {
+		install_live_take(in, engine);
+		return;
+	}
+	install_engine_retire(engine); /* lib moved on while it loaded */
+	install_live_ensure(in);
+}
+
+static void down(void *ctx, struct install_engine *engine)
+{
+	struct install *in = ctx;
+	struct install_live *live = &in->live;
+	struct yg_err why = {0};
+	if (live->engine != engine)
+		return;
+	live->engine = NULL;
+	if (yg_clock_mono_ms() - live->since_ms > STEADY_MS)
+		live->backoff_ms = BACKOFF_MIN;
+	(void)yg_fail_cause(&why, YG_EAGAIN, "engine.crash",
+		"the engine process ended unexpectedly");
+	install_event(in, 3700, json_pack("{s:s, s:s}", "process", "am", "detail", why.msg));
+	lost(in, &why);
+}
+
+static void connected(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+{
+	(void)reply;
+	struct install *in = ctx;
+	struct yg_err why = {0};
+	if (err->code) {
+		yg_log_err(YG_LOG_WARN, "engine.connect", err);
+		return;
+	}
+	if (in->live.engine && in->walk &&
+		yg_ipc_send(in->walk, "engine.changed",
+			json_pack("{s:s}", "tag", in->live.engine->set), NULL, 0, &why) < 0)
+		yg_log_err(YG_LOG_WARN, "engine.changed", &why);
+}
+
+void install_live_join(struct install *in)
+{
+	if (!in->live.engine || !in->walk)
+		return;
+	yg_ipc_request(in->env->parent, "connect",
+		json_pack("{s:s, s:s, s:s}", "role", "am", "tag", in->live.engine->set, "to",
+			"walk"),
+		NULL, 0, connected, in);
+}
+
+void install_live_take(struct install *in, struct install_engine *engine)
+{
+	struct install_live *live = &in->live;
+	struct install_engine *old = live->engine;
+	yg_timer_stop(live->again);
+	engine->down = down;
+	engine->ctx = in;
+	live->engine = engine;
+	live->since_ms = yg_clock_mono_ms();
+	install_live_join(in);
+	if (old && old != engine)
+		install_engine_retire(old);
+	if (live->offline)
+		install_event(in, 20102,
+			json_pack("{s:I, s:I}", "signatures", (json_int_t)engine->signatures,
+				"seconds",
+				(json_int_t)((live->since_ms - live->offline_ms) / 1000)));
+	live->offline = false;
+	install_changed(in);
+}
+
+json_t *install_live_status(struct install *in)
+{
+	const struct install_live *live = &in->live;
+	char lib[YG_SHA256_TEXT];
+	yg_store_link(in->store, YG_STORE_LIB, lib);
+	if (live->engine)
+		return json_pack("{s:s, s:s, s:I, s:I}", "state", "online", "reason", "",
+			"signatures", (json_int_t)live->engine->signatures, "memory_bytes",
+			(json_int_t)live->engine->memory_bytes);
+	bool none = !lib[0] || !wants_engine(in, lib);
+	return json_pack("{s:s, s:s, s:i, s:i}", "state", none ? "none" : "offline", "reason",
+		live->why.code ? live->why.cause : "", "signatures", 0, "memory_bytes", 0);
+}
+
+void install_live_init(struct install *in)
+{
+	in->live.again = yg_loop_timer(in->env->loop, again, in);
+	in->live.backoff_ms = BACKOFF_MIN;
+}
+
+void install_live_done(struct install *in)
+{
+	yg_timer_free(in->live.again);
+	in->live.again = NULL;
+}

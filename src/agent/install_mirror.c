@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/install_impl.h"
+#include "content/codec.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/str.h"
+
+/* ROOT/relay/{metadata,targets,objects}: the tree of docs/repository.md, filled in its order, with
+ * timestamp.json last, by rename. What belongs to the set served now and to the one before is kept, for
+ * agents that are in the middle of it; root metadata for ever.
+ */
+
+#define BASE       "relay"
+#define STATE      "state/relay.json"
+#define STATE_MAX  (16u << 20)
+#define NOTE_MAX   (8u << 20) /* bytes of one file of metadata */
+#define NOTES_MAX  128        /* files in one run */
+#define PATH_BYTES 256
+#define TIMESTAMP  "metadata/timestamp.json"
+
+struct note {
+	char path[PATH_BYTES];
+	struct yg_buf bytes;
+};
+
+struct install_mirror {
+	int root;
+	char set[YG_SHA256_TEXT];
+	json_t *now, *before; /* {path: true} of all files but roots; NULL: none */
+	struct note notes[NOTES_MAX];
+	size_t note_count;
+};
+
+static int load_state(struct install_mirror *mirror, struct yg_err *err)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(STATE_MAX);
+	json_t *root YG_AUTO(yg_json) = NULL;
+	json_t *files = NULL;
+	const char *set = NULL;
+	if (yg_fs_read(mirror->root, STATE, &text, err) < 0 ||
+		yg_json_parse(yg_buf_bytes(&text), STATE_MAX, &root, err) < 0 ||
+		yg_json_str(root, "set", YG_SHA256_TEXT - 1, &set, err) < 0 ||
+		yg_json_object(root, "files", &files, err) < 0)
+		return -1;
+	memcpy(mirror->set, set, strlen(set) + 1);
+	mirror->now = json_incref(files);
+	return 0;
+}
+
+struct install_mirror *install_mirror_new(int root, struct yg_err *err)
+{
+	struct yg_err why = {0};
+	struct install_mirror *mirror YG_AUTO(install_mirror) = calloc(1, sizeof(*mirror));
+	if (!mirror) {
+		(void)yg_fail_sys(err, ENOMEM, "opening what the relay serves");
+		return NULL;
+	}
+	mirror->root = fcntl(root, F_DUPFD_CLOEXEC, 3);
+	if (mirror->root < 0) {
+		(void)yg_fail_sys(err, errno, "opening what the relay serves");
+		return NULL;
+	}
+	static const char *const folders[] = {BASE "/metadata", BASE "/targets", BASE "/objects"};
+	for (size_t i = 0; i < YG_COUNT(folders); i++)
+		if (yg_fs_mkdirs(mirror->root, folders[i], 0755, err) < 0)
+			return NULL;
+	/* Without the file that agents start from, nothing is served, whatever else lies there. */
+	int timestamp YG_AUTO(fd) = yg_fs_open(mirror->root, BASE "/" TIMESTAMP, &why);
+	if (timestamp >= 0 && load_state(mirror, &why) < 0)
+		mirror->set[0] = 0;
+	return yg_take(mirror);
+}
+
+void install_mirror_forget(struct install_mirror *mirror)
+{
+	for (size_t i = 0; i < mirror->note_count; i++)
+		yg_buf_free(&mirror->notes[i].bytes);
+	mirror->note_count = 0;
+}
+
+void install_mirror_free(struct install_mirror *mirror)
+{
+	if (!mirror)
+		return;
+	install_mirror_forget(mirror);
+	json_decref(mirror->now);
+	json_decref(mirror->before);
+	if (mirror->root >= 0)
+		(void)close(mirror->root);
+	free(mirror);
+}
+
+const char *install_mirror_set(const struct install_mirror *mirror)
+{
+	return mirror->set;
+}
+
+static bool starts(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *text, const char *with)
+{
+	size_t len = strlen(text);
+	size_t tail = strlen(with);
+	return len >= tail && strcmp(text + len - tail, with) == 0;
+}
+
+int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
+{
+	if (!yg_str_path_ok(path, PATH_BYTES - 1) ||
+		(!starts(path, "metadata/") && !starts(path, "targets/")))
+		return yg_fail(err, YG_EFORMAT, "'%s': not a file of a repository", path);
+	struct note *note = NULL;
+	for (size_t i = 0; i < mirror->note_count && !note; i++)
+		if (strcmp(mirror->notes[i].path, path) == 0)
+			note = &mirror->notes[i];
+	if (!note && mirror->note_count == NOTES_MAX)
+		return yg_fail(err, YG_ELIMIT, "more than %d files of metadata", NOTES_MAX);
+	if (!note)
+		note = &mirror->notes[mirror->note_count++];
+	yg_buf_free(&note->bytes);
+	note->bytes = YG_BUF(NOTE_MAX);
+	memcpy(note->path, path, strlen(path) + 1);
+	return yg_fs_read_fd(fd, &note->bytes, err);
+}
+
+static int full_path(const char *path, char out[PATH_BYTES + sizeof(BASE)], struct yg_err *err)
+{
+	if (!yg_str_put(out, PATH_BYTES + sizeof(BASE), BASE "/%s", path))
+		return yg_fail(err, YG_ELIMIT, "'%s': path too long", path);
+	return 0;
+}
+
+bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form)
+{
+	struct yg_err why = {0};
+	char object[YG_OBJECT_PATH];
+	char path[PATH_BYTES + sizeof(BASE)];
+	char sha256[YG_SHA256_TEXT];
+	uint64_t size = 0;
+	yg_form_path(form, object);
+	if (full_path(object, path, &why) < 0)
+		return false;
+	int fd YG_AUTO(fd) = yg_fs_open(mirror->root, path, &why);
+	if (fd < 0)
+		return false;
+	if (yg_codec_hash(fd, sha256, &size, &why) == 0 && size == form->size &&
+		strcmp(sha256, form->sha256) == 0)
+		return true;
+	yg_log(YG_LOG_WARN, "relay.damaged", "'%s' is damaged, it is fetched again", path);
+	return false;
+}
+
+int install_mirror_new_object(struct install_mirror *mirror, struct yg_err *err)
+{
+	if (yg_fs_mkdirs(mirror->root, BASE "/objects", 0755, err) < 0)
+		return -1;
+	int dir YG_AUTO(fd) = yg_fs_open_dir(mirror->root, BASE "/objects", err);
+	return dir < 0 ? -1 : yg_fs_tmpfile(dir, err);
+}
+
+int install_mirror_add(struct install_mirror *mirror, int fd, const struct yg_form *form,
+	struct yg_err *err)
+{
+	char object[YG_OBJECT_PATH];
+	char path[PATH_BYTES + sizeof(BASE)];
+	char folder[PATH_BYTES + sizeof(BASE)];
+	char sha256[YG_SHA256_TEXT];
+	uint64_t size = 0;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return yg_fail_sys(err, errno, "object %s: seeking", form->sha256);
+	if (yg_codec_hash(fd, sha256, &size, err) < 0)
+		return -1;
+	if (size != form->size)
+		return yg_fail_cause(err, YG_EUNTRUSTED, "content.size",
+			"object %s: want %llu bytes, have %llu", form->sha256,
+			(unsigned long long)form->size, (unsigned long long)size);
+	if (strcmp(sha256, form->sha256) != 0)
+		return yg_fail_cause(err, YG_EUNTRUSTED, "content.hash",
+			"object %s: have SHA-256 %s", form->sha256, sha256);
+	yg_form_path(form, object);
+	if (full_path(object, path, err) < 0 ||
+		!yg_str_put(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path))
+		return -1;
+	/* What lies there is not good, or we would not be asked: a link must not find it. */
+	if (yg_fs_mkdirs(mirror->root, folder, 0755, err) < 0 ||
+		yg_fs_remove(mirror->root, path, err) < 0)
+		return -1;
+	return yg_fs_link_tmpfile(fd, mirror->root, path, 0444, err);
+}
+
+static int write_note(struct install_mirror *mirror, const struct note *note, struct yg_err *err)
+{
+	char path[PATH_BYTES + sizeof(BASE)];
+	char folder[PATH_BYTES + sizeof(BASE)];
+	if (full_path(note->path, path, err) < 0 ||
+		!yg_str_put(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path))
+		return -1;
+	if (yg_fs_mkdirs(mirror->root, folder, 0755, err) < 0)
+		return -1;
+	if (yg_fs_replace(mirror->root, path, yg_buf_bytes(&note->bytes), 0444, err) == 0)
+		return 0;
+	/* A folder of that name was left there. */
+	*err = (struct yg_err){0};
+	if (yg_fs_remove(mirror->root, path, err) < 0)
+		return -1;
+	return yg_fs_replace(mirror->root, path, yg_buf_bytes(&note->bytes), 0444, err);
+}
+
+/* A reader goes timestamp, snapshot, targets, roles, manifests; so the files come in reverse. */
+static int rank(const char *path)
+{
+	if (starts(path, "targets/"))
+		return 0;
+	if (ends(path, ".root.json"))
+		return 1;
+	if (ends(path, ".targets.json"))
+		return 3;
+	if (ends(path, ".snapshot.json"))
+		return 4;
+	return strcmp(path, TIMESTAMP) == 0 ? 5 : 2;
+}
+
+int install_mirror_stage(struct install_mirror *mirror, struct yg_err *err)
+{
+	for (int r = 0; r < 5; r++)
+		for (size_t i = 0; i < mirror->note_count; i++)
+			if (rank(mirror->notes[i].path) == r &&
+				write_note(mirror, &mirror->notes[i], err) < 0)
+				return -1;
+	return 0;
+}
+
+static bool on_disk(struct install_mirror *mirror, const struct note *note)
+{
+	struct yg_err why = {0};
+	char path[PATH_BYTES + sizeof(BASE)];
+	struct yg_buf have YG_AUTO(yg_buf) = YG_BUF(NOTE_MAX);
+	if (full_path(note->path, path, &why) < 0 ||
+		yg_fs_read(mirror->root, path, &have, &why) < 0)
+		return false;
+	return have.len == note->bytes.len &&
+		(have.len == 0 || memcmp(have.data, note->bytes.data, have.len) == 0);
+}
+
+bool install_mirror_same(struct install_mirror *mirror, const struct yg_set *set)
+{
+	if (strcmp(mirror->set, set->digest) != 0)
+		return false;
+	for (size_t i = 0; i < mirror->note_count; i++)
+		if (!on_disk(mirror, &mirror->notes[i]))
+			return false;
+	return true;
+}
+
+/* ---- what is kept ---- */
+
+static json_t *list_files(const struct install_mirror *mirror, const struct yg_set *set)
+{
+	json_t *files = json_object();
+	for (size_t i = 0; i < mirror->note_count; i++)
+		(void)json_object_set_new(files, mirror->notes[i].path, json_true());
+	for (size_t i = 0; i < set->count; i++) {
+		for (size_t j = 0; j < set->components[i]->file_count; j++) {
+			const struct yg_file *file = &set->components[i]->files[j];
+			for (size_t k = 0; k < file->form_count; k++) {
+				char path[YG_OBJECT_PATH];
+				yg_form_path(&file->forms[k], path);
+				(void)json_object_set_new(files, path, json_true());
+			}
+		}
+	}
+	return files;
+}
+
+static bool is_kept(const struct install_mirror *mirror, const char *path)
+{
+	return ends(path, ".root.json") || strcmp(path, TIMESTAMP) == 0 ||
+		json_object_get(mirror->now, path) || json_object_get(mirror->before, path);
+}
+
+static void dir_free_at(DIR **at)
+{
+	if (*at)
+		(void)closedir(*at);
+}
+
+/* Remove what nobody needs any more below a folder ("metadata"). A failure costs room, no more. */
+static void prune(struct install_mirror *mirror, const char *folder, int depth)
+{
+	struct yg_err why = {0};
+	char full[PATH_BYTES + sizeof(BASE)];
+	if (depth > 3 || full_path(folder, full, &why) < 0)
+		return;
+	int fd YG_AUTO(fd) = yg_fs_open_dir(mirror->root, full, &why);
+	int own = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	DIR *list YG_AUTO(dir) = own < 0 ? NULL : fdopendir(own);
+	if (!list)
+		return;
+	for (struct dirent *entry; (entry = readdir(list));) {
+		char path[PATH_BYTES];
+		struct stat st;
+		if (entry->d_name[0] == '.' ||
+			!yg_str_put(path, sizeof(path), "%s/%s", folder, entry->d_name) ||
+			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode))
+			prune(mirror, path, depth + 1);
+		else if (!is_kept(mirror, path))
+			(void)unlinkat(fd, entry->d_name, 0);
+	}
+}
+
+static int save_state(struct install_mirror *mirror, struct yg_err *err)
+{
+	json_t *root YG_AUTO(
+		yg_json) = json_pack("{s:s, s:O}", "set", mirror->set, "files", mirror->now);
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(STATE_MAX);
+	if (!root)
+		return yg_fail_sys(err, ENOMEM, "writing '" STATE "'");
+	if (yg_json_dump(root, &text, err) < 0)
+		return -1;
+	return yg_fs_replace(mirror->root, STATE, yg_buf_bytes(&text), 0644, err);
+}
+
+int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *set,
+	struct yg_err *err)
+{
+	for (size_t i = 0; i < mirror->note_count; i++)
+		if (rank(mirror->notes[i].path) == 5 &&
+			write_note(mirror, &mirror->notes[i], err) < 0)
+			return -1;
+	bool other = strcmp(mirror->set, set->digest) != 0;
+	json_t *files = list_files(mirror, set);
+	if (other || !mirror->before) {
+		json_decref(mirror->before);
+		mirror->before = yg_take(mirror->now);
+	} else {
+		json_decref(mirror->now);
+	}
+	mirror->now = files;
+	memcpy(mirror->set, set->digest, sizeof(mirror->set));
+	if (save_state(mirror, err) < 0)
+		return -1;
+	prune(mirror, "metadata", 0);
+	prune(mirror, "targets", 0);
+	prune(mirror, "objects", 0);
+	install_mirror_forget(mirror);
+	return 0;
+}
