@@ -22,6 +22,7 @@ struct yg_db_backend {
 };
 
 int yg_db_sqlite_open(const char *path, void **self, struct yg_err *err) YG_MUST_CHECK;
+int yg_db_pg_prepare(struct yg_err *err) YG_MUST_CHECK;
 int yg_db_pg_open(const char *url, void **self, struct yg_err *err) YG_MUST_CHECK;
 extern const struct yg_db_backend yg_db_sqlite;
 extern const struct yg_db_backend yg_db_pg;

@@ -20,6 +20,11 @@ struct yg_rows {
 	void *cursor;
 };
 
+int yg_db_prepare(const char *where, struct yg_err *err)
+{
+	return strncmp(where, "postgresql://", 13) == 0 ? yg_db_pg_prepare(err) : 0;
+}
+
 struct yg_db *yg_db_open(const char *where, struct yg_err *err)
 {
 	struct yg_db *db YG_AUTO(mem) = calloc(1, sizeof(*db));

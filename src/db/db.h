@@ -36,6 +36,11 @@ struct yg_rows;
 
 enum yg_db_kind { YG_DB_SQLITE, YG_DB_POSTGRESQL };
 
+/* Load the libraries that this database needs, before a sandbox closes the folders they lie in.
+ * errors  YG_EABSENT libpq is not installed
+ */
+int yg_db_prepare(const char *where, struct yg_err *err) YG_MUST_CHECK;
+
 /* "sqlite:PATH" (made if absent, mode 0600) or a libpq URL "postgresql://…". libpq is loaded only
  * for the latter. A PostgreSQL server that is away now is a failure here, not later.
  */

@@ -45,6 +45,7 @@ struct api {
 #undef X
 };
 
+#define LIBRARY   "libpq.so.5"
 #define CACHE_MAX 128
 #define OID_BYTEA 17
 #define OID_INT8  20
@@ -180,16 +181,25 @@ static void pg_free(void *self)
 	free(pg);
 }
 
+int yg_db_pg_prepare(struct yg_err *err)
+{
+	/* Stays loaded: opening it again by this name needs no file. */
+	if (!dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE))
+		return yg_fail(
+			err, YG_EABSENT, "PostgreSQL: " LIBRARY " is not installed (package libpq5)");
+	return 0;
+}
+
 static int load(struct pg *pg, struct yg_err *err)
 {
-	pg->library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
+	pg->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!pg->library)
 		return yg_fail(err, YG_EABSENT,
-			"PostgreSQL: libpq.so.5 is not installed (package libpq5)");
+			"PostgreSQL: " LIBRARY " is not installed (package libpq5)");
 #define X(name)                                                                                    \
 	pg->api.name = (__typeof__(pg->api.name))dlsym(pg->library, #name);                        \
 	if (!pg->api.name)                                                                         \
-		return yg_fail(err, YG_EFORMAT, "PostgreSQL: libpq.so.5 has no " #name);
+		return yg_fail(err, YG_EFORMAT, "PostgreSQL: " LIBRARY " has no " #name);
 	FUNCTIONS(X)
 #undef X
 	return 0;

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+
+/* Every operation of the store, who may ask for it, and what happens around each: the asker is
+ * checked, a transaction begins, the operation runs, the transaction ends, notices go out. The page
+ * for those who call is docs/store-ops.md.
+ */
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "manager/store/store.h"
+
+#define PEOPLE    STORE_WEB, STORE_KEY
+#define AGENTS    STORE_SESSION, STORE_AGENT
+#define TRIES_MAX 4 /* transactions that crossed another one are done again */
+
+const struct store_op store_ops[] = {
+	{"status.get", PEOPLE, false, op_status_get},
+	{"manager.get", STORE_WEB | STORE_SESSION | STORE_CA | STORE_CONTENT | STORE_PARENT,
+		STORE_SYSTEM, false, op_manager_get},
+	{"computers.list", PEOPLE, false, op_computers_list},
+	{"computers.get", PEOPLE, false, op_computers_get},
+	{"computers.update", PEOPLE, true, op_computers_update},
+	{"computers.delete", PEOPLE, true, op_computers_delete},
+	{"computers.components", PEOPLE, false, op_computers_components},
+	{"computers.policy", PEOPLE, true, op_computers_policy},
+	{"jobs.list", PEOPLE, false, op_jobs_list},
+	{"jobs.get", PEOPLE, false, op_jobs_get},
+	{"jobs.create", PEOPLE, true, op_jobs_create},
+	{"events.search", PEOPLE, false, op_events_search},
+	{"events.catalogue", PEOPLE, false, op_events_catalogue},
+	{"components.list", PEOPLE, false, op_components_list},
+	{"settings.get", PEOPLE, false, op_settings_get},
+	{"settings.update", PEOPLE, true, op_settings_update},
+	{"tokens.list", PEOPLE, false, op_tokens_list},
+	{"tokens.create", PEOPLE, true, op_tokens_create},
+	{"tokens.delete", PEOPLE, true, op_tokens_delete},
+	{"keys.list", PEOPLE, true, op_keys_list},
+	{"keys.create", STORE_WEB | STORE_PARENT, STORE_KEY | STORE_SYSTEM, true, op_keys_create},
+	{"keys.delete", PEOPLE, true, op_keys_delete},
+	{"keys.check", PEOPLE, false, op_keys_check},
+	{"keys.first", STORE_PARENT, STORE_SYSTEM, false, op_keys_first},
+	{"policies.list", PEOPLE, false, op_policies_list},
+	{"policies.get", PEOPLE, false, op_policies_get},
+	{"policies.create", PEOPLE, true, op_policies_create},
+	{"policies.update", PEOPLE, true, op_policies_update},
+	{"policies.delete", PEOPLE, true, op_policies_delete},
+	{"agents.activate", STORE_SESSION, STORE_SYSTEM, false, op_agents_activate},
+	{"agents.certificate", STORE_SESSION | STORE_CA, STORE_SYSTEM, false, op_agents_certificate},
+	{"agents.renew", AGENTS, false, op_agents_renew},
+	{"agents.heartbeat", AGENTS, false, op_agents_heartbeat},
+	{"agents.commands", AGENTS, false, op_agents_commands},
+	{"agents.policy", AGENTS, false, op_agents_policy},
+	{"agents.ca", AGENTS, false, op_agents_ca},
+	{"events.add", AGENTS, false, op_events_add},
+	{"secrets.get", STORE_CA, STORE_SYSTEM, false, op_secrets_get},
+	{"secrets.put", STORE_CA, STORE_SYSTEM, false, op_secrets_put},
+	{"ca.put", STORE_CA, STORE_SYSTEM, false, op_ca_put},
+	{"ca.get", STORE_CA | STORE_SESSION | STORE_WEB | STORE_PARENT, STORE_SYSTEM, false, op_ca_get},
+	{"content.settings", STORE_CONTENT, STORE_SYSTEM, false, op_content_settings},
+	{"components.newest.put", STORE_CONTENT, STORE_SYSTEM, false, op_components_newest_put},
+	{"components.check.failed", STORE_CONTENT, STORE_SYSTEM, false, op_components_check_failed},
+	{NULL, 0, 0, false, NULL},
+};
+
+static const struct store_op *find(const char *name)
+{
+	for (const struct store_op *op = store_ops; op->name; op++)
+		if (strcmp(op->name, name) == 0)
+			return op;
+	return NULL;
+}
+
+static int ask_who(struct store *store, const struct store_op *op, const json_t *who,
+	struct store_asker *asker, struct yg_err *err)
+{
+	const char *kind;
+	if (yg_json_str(who, "kind", 16, &kind, err) < 0)
+		return yg_wrap(err, "who");
+	asker->kind = strcmp(kind, "key") == 0 ? STORE_KEY
+		: strcmp(kind, "agent") == 0   ? STORE_AGENT
+		: strcmp(kind, "system") == 0  ? STORE_SYSTEM
+					       : 0;
+	if (asker->kind == 0)
+		return yg_fail(err, YG_EFORMAT, "who: kind: want key, agent or system, have '%s'", kind);
+	if ((op->callers & asker->caller) == 0 || (op->kinds & asker->kind) == 0)
+		return yg_fail_cause(
+			err, YG_EUNTRUSTED, "auth.denied", "%s: not for who asks (%s)", op->name, kind);
+
+	if (asker->kind == STORE_SYSTEM) {
+		memcpy(asker->name, "system", sizeof("system"));
+		asker->full = asker->caller == STORE_PARENT;
+	} else if (asker->kind == STORE_KEY) {
+		const char *key;
+		if (yg_json_str(who, "key", 256, &key, err) < 0)
+			return yg_wrap(err, "who");
+		if (store_key_auth(store, key, asker, err) < 0)
+			return -1;
+	} else {
+		const char *id;
+		const char *serial;
+		if (yg_json_str(who, "id", 39, &id, err) < 0 ||
+			yg_json_str(who, "serial", 128, &serial, err) < 0)
+			return yg_wrap(err, "who");
+		if (store_computer_auth(store, id, serial, asker, err) < 0)
+			return -1;
+	}
+	if (op->full && !asker->full)
+		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.denied",
+			"%s: want a key with role full, have role read", op->name);
+	return 0;
+}
+
+static int in_transaction(struct store *store, const struct store_op *op, enum store_caller caller,
+	const json_t *call, const json_t *args, json_t **result, struct yg_err *err)
+{
+	const char *lang;
+	if (yg_json_str_or(call, "lang", 64, "en", &lang, err) < 0)
+		return -1;
+	struct store_asker asker = {.caller = caller, .lang = yg_lang_of(lang)};
+	if (yg_db_begin(store->db, err) < 0)
+		return -1;
+	json_t *made YG_AUTO(yg_json) = NULL;
+	if (ask_who(store, op, json_object_get(call, "who"), &asker, err) < 0 ||
+		op->run(store, &asker, args, &made, err) < 0) {
+		yg_db_rollback(store->db);
+		return -1;
+	}
+	if (yg_db_commit(store->db, err) < 0)
+		return -1;
+	*result = yg_take(made);
+	return 0;
+}
+
+/* Only what was committed is told. */
+static void notices(struct store *store, bool committed)
+{
+	json_t *wake YG_AUTO(yg_json) = yg_take(store->wake);
+	bool check = store->check_content;
+	store->check_content = false;
+	if (!committed || !store->notify)
+		return;
+	if (wake && json_object_size(wake) > 0) {
+		/* Ids of 36 bytes: a thousand fit well into one message. */
+		json_t *ids = json_array();
+		const char *id;
+		json_t *unused;
+		json_object_foreach (wake, id, unused) {
+			if (json_array_append_new(ids, json_string(id)) < 0)
+				break;
+			if (json_array_size(ids) < 1000)
+				continue;
+			(void)store->notify(
+				store->notify_ctx, "session", "store.wake", json_pack("{s:o}", "agents", ids));
+			ids = json_array();
+		}
+		if (json_array_size(ids) > 0)
+			(void)store->notify(
+				store->notify_ctx, "session", "store.wake", json_pack("{s:o}", "agents", ids));
+		else
+			json_decref(ids);
+	}
+	if (check)
+		(void)store->notify(store->notify_ctx, "content", "content.check", json_object());
+}
+
+int store_call(struct store *store, enum store_caller caller, const json_t *call, json_t **result,
+	struct yg_err *err)
+{
+	const char *name;
+	if (yg_json_str(call, "op", 64, &name, err) < 0)
+		return yg_wrap(err, "store.call");
+	const struct store_op *op = find(name);
+	if (!op)
+		return yg_fail(err, YG_EABSENT, "store.call: no operation '%s'", name);
+
+	json_t *none YG_AUTO(yg_json) = json_object();
+	const json_t *args = json_object_get(call, "args");
+	if (!args)
+		args = none;
+	if (!json_is_object(args))
+		return yg_fail(
+			err, YG_EFORMAT, "%s: args: want an object, have %s", name, yg_json_kind(args));
+
+	for (int try = 1;; try++) {
+		*err = (struct yg_err){0};
+		store->clock_s = store->now_s ? store->now_s : yg_clock_now_s();
+		int rc = in_transaction(store, op, caller, call, args, result, err);
+		notices(store, rc == 0);
+		if (rc == 0)
+			return 0;
+		if (try == TRIES_MAX || err->code != YG_EAGAIN || strcmp(err->cause, "db.busy") != 0)
+			return -1;
+	}
+}
+
+static void step(struct store *store, const char *what,
+	int (*run)(struct store *store, struct yg_err *err))
+{
+	struct yg_err err = {0};
+	store->clock_s = store->now_s ? store->now_s : yg_clock_now_s();
+	if (yg_db_begin(store->db, &err) < 0) {
+		yg_log_err(YG_LOG_WARN, what, &err);
+		return;
+	}
+	int rc = run(store, &err);
+	if (rc < 0)
+		yg_db_rollback(store->db);
+	else
+		rc = yg_db_commit(store->db, &err);
+	if (rc < 0)
+		yg_log_err(YG_LOG_WARN, what, &err);
+	notices(store, rc == 0);
+}
+
+void store_tick(struct store *store)
+{
+	step(store, "store.offline", store_offline);
+	step(store, "store.jobs", store_jobs_tick);
+	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
+	if (now >= store->next_clean_s) {
+		store->next_clean_s = now + 3600;
+		step(store, "store.clean", store_events_clean);
+	}
+}
