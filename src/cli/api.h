@@ -17,6 +17,7 @@ int api_call(struct cli *cli, const char *method, const char *path, json_t *body
 	struct yg_err *err) YG_MUST_CHECK;
 
 /* A query: "?" or "&", name, "=", value with everything unusual as %XX; nothing when value is NULL.
- * Returns a new string that begins with `path`, which is freed. Ends the program when memory is out.
+ * Returns a new string that begins with `path`, which is freed. Ends the program when memory is
+ * out.
  */
 char *api_query(char *path, const char *name, const char *value);

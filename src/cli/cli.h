@@ -28,8 +28,8 @@ struct cli {
 const char *cli_say(const struct cli *cli, const char *en, const char *ja)
 	__attribute__((format_arg(2), format_arg(3)));
 
-/* Print a failure as one line on stderr: its cause's sentence, what was found, what helps. Returns the
- * exit code.
+/* Print a failure as one line on stderr: its cause's sentence, what was found, what helps. Returns
+ * the exit code.
  */
 int cli_fail(const struct cli *cli, const struct yg_err *err);
 

@@ -17,8 +17,8 @@
 
 #define CAUSE_OFFLINE "agent.offline"
 
-/* A socket's path has 107 bytes at most: it is named through the folder's descriptor, so that a root
- * may have any length.
+/* A socket's path has 107 bytes at most: it is named through the folder's descriptor, so that a
+ * root may have any length.
  */
 static int dial(const char *root, struct yg_err *err)
 {

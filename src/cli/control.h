@@ -12,8 +12,8 @@
 /* in      ask       {"do":…}; borrowed
  *         progress  called with each line of progress; NULL: they are dropped
  * out     *ok       a new reference
- * errors  YG_EABSENT no agent runs under this root; YG_ESYSTEM; YG_EFORMAT the answer is broken; else
- *         the agent's own refusal, with its cause
+ * errors  YG_EABSENT no agent runs under this root; YG_ESYSTEM; YG_EFORMAT the answer is broken;
+ *         else the agent's own refusal, with its cause
  */
 int control_call(const char *root, const json_t *ask,
 	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)

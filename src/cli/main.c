@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 
-/* yagura: the command line for people and scripts. Two kinds of commands: "yagura agent …" speaks to
- * the agent on this computer (control.c, agent.c), all others to the Manager's REST API (api.c,
+/* yagura: the command line for people and scripts. Two kinds of commands: "yagura agent …" speaks
+ * to the agent on this computer (control.c, agent.c), all others to the Manager's REST API (api.c,
  * manager.c). The table of commands is in commands.c; texts are in two languages beside each other.
  */
 #include <locale.h>

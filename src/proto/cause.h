@@ -7,8 +7,8 @@
 #include "core/err.h"
 #include "proto/lang.h"
 
-/* The causes of failures: src/proto/causes.json. A cause is a fixed word pair ("net.refused") that goes
- * from where a failure is found (yg_fail_cause) to everybody who reads about it, who sees one
+/* The causes of failures: src/proto/causes.json. A cause is a fixed word pair ("net.refused") that
+ * goes from where a failure is found (yg_fail_cause) to everybody who reads about it, who sees one
  * sentence and what to do. A script checks that every cause in the code is in the catalogue.
  */
 
@@ -25,8 +25,9 @@ const char *yg_cause_id(const struct yg_cause *cause);
 const char *yg_cause_text(const struct yg_cause *cause, enum yg_lang lang);
 const char *yg_cause_remedy(const struct yg_cause *cause, enum yg_lang lang);
 
-/* Append "<sentence> (<detail>)": what every program shows for a failure. `detail` is the message of
- * struct yg_err, may be NULL or "". A cause that the catalogue lacks leaves the detail alone, or the id.
+/* Append "<sentence> (<detail>)": what every program shows for a failure. `detail` is the message
+ * of struct yg_err, may be NULL or "". A cause that the catalogue lacks leaves the detail alone, or
+ * the id.
  * errors  YG_ELIMIT, YG_ESYSTEM
  */
 int yg_cause_sentence(const char *id, const char *detail, enum yg_lang lang, struct yg_buf *out,

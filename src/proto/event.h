@@ -10,10 +10,10 @@
 #include "core/err.h"
 #include "proto/lang.h"
 
-/* The event catalogue: src/proto/events.json, from which the tables here, docs/events.md and the API's
- * catalogue are made. An event is its id and typed parameters, a JSON object; texts are made when
- * somebody reads it, in that person's language. Parameters that the catalogue does not have are
- * ignored everywhere.
+/* The event catalogue: src/proto/events.json, from which the tables here, docs/events.md and the
+ * API's catalogue are made. An event is its id and typed parameters, a JSON object; texts are made
+ * when somebody reads it, in that person's language. Parameters that the catalogue does not have
+ * are ignored everywhere.
  */
 
 enum yg_event_level { YG_EVENT_INFO, YG_EVENT_WARNING, YG_EVENT_ERROR };
@@ -65,7 +65,8 @@ const char *yg_event_level_name(uint8_t level);   /* "info", "warning", "error" 
 const char *yg_event_origin_name(uint8_t origin); /* "manager", "agent" */
 const char *yg_event_type_name(enum yg_event_type type);
 
-/* Whether parameters (an object; NULL counts as empty) fit the catalogue. The error names the parameter.
+/* Whether parameters (an object; NULL counts as empty) fit the catalogue. The error names the
+ * parameter.
  * errors  YG_EABSENT no such event; YG_EFORMAT; YG_ELIMIT
  */
 int yg_event_check(uint32_t id, const json_t *params, struct yg_err *err) YG_MUST_CHECK;
@@ -75,13 +76,15 @@ int yg_event_check(uint32_t id, const json_t *params, struct yg_err *err) YG_MUS
  */
 const char *yg_event_name(uint32_t id, enum yg_lang lang);
 
-/* Append the description with its parameters filled in. Parameters that are missing or of another type
- * (a newer or older agent) are shown as "?"; control characters as spaces; nothing else can go wrong.
- * For an unknown id the parameters are shown as JSON.
+/* Append the description with its parameters filled in. Parameters that are missing or of another
+ * type (a newer or older agent) are shown as "?"; control characters as spaces; nothing else can go
+ * wrong. For an unknown id the parameters are shown as JSON.
  * errors  YG_ELIMIT the buffer's maximum; YG_ESYSTEM
  */
 int yg_event_render(uint32_t id, const json_t *params, enum yg_lang lang, struct yg_buf *out,
 	struct yg_err *err) YG_MUST_CHECK;
 
-/* The text template with "{param}" left as it is, for the catalogue that the API shows. NULL: unknown. */
+/* The text template with "{param}" left as it is, for the catalogue that the API shows. NULL:
+ * unknown.
+ */
 const char *yg_event_template(uint32_t id, enum yg_lang lang);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 
 /* Events as text. Apart from event.c, so that agents, which never show any, do not link the texts.
- * A template is plain text, "{param}", and "[parts]" that vanish when a parameter in them is absent or
- * empty; tools/gen-proto has checked it.
+ * A template is plain text, "{param}", and "[parts]" that vanish when a parameter in them is absent
+ * or empty; tools/gen-proto has checked it.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
 
 #include "core/err.h"
 
-/* The words for what is asked of computers and how far it is, as they stand in messages, the API and the
- * database.
+/* The words for what is asked of computers and how it ended, as they stand in messages, the API and
+ * the database. How far a job is ("phase") is a word for people that programs pass on as it is.
  */
 
 /* What people ask for: POST /api/v1/jobs. */

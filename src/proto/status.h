@@ -8,7 +8,8 @@
 #include "core/attr.h"
 
 /* The status codes of the update logs: src/proto/status.json. iau.log ends in
- * "IAU_STATUS_FILE_EXISTS[-1073610747(3,2,5)]", iaurelay.log in "IAURELAY_STATUS_NOT_AVAILABLE(-18)".
+ * "IAU_STATUS_FILE_EXISTS[-1073610747(3,2,5)]", iaurelay.log in
+ * "IAURELAY_STATUS_NOT_AVAILABLE(-18)".
  */
 
 #define YG_STATUS_TEXT_MAX 96 /* bytes of one formatted status, with the terminator */
@@ -25,8 +26,9 @@ struct yg_status {
 /* By full name; NULL when unknown. */
 const struct yg_status *yg_status_find(const char *name);
 
-/* What a run that failed for this cause ends with; NULL and "" is success; a cause that the table lacks
- * is the general failure. Never NULL. in  relay  which of the two logs
+/* What a run that failed for this cause ends with; NULL and "" is success; a cause that the table
+ * lacks is the general failure. Never NULL.
+ * in      relay  which of the two logs
  */
 const struct yg_status *yg_status_of(const char *cause, bool relay);
 

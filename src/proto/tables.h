@@ -8,8 +8,8 @@
 #include "proto/event.h"
 #include "proto/status.h"
 
-/* What tools/gen-proto makes of the JSON files here; for the files of this folder only. Texts are pools
- * of strings with offsets into them.
+/* What tools/gen-proto makes of the JSON files here; for the files of this folder only. Texts are
+ * pools of strings with offsets into them.
  */
 
 struct yg_tables_param {

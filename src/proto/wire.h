@@ -9,11 +9,11 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-/* The messages of docs/wire.md between agent and Manager, checked once where they arrive. After a check
- * every member has the stated type and size, and can be read with yg_json_* (which cannot fail then)
- * or json_object_get. Members that nobody knows stay and are ignored. Errors name the place:
- * "heartbeat: status: components[3]: version: want a number, have a string". Examples of each:
- * src/proto/examples/<name>.json.
+/* The messages of docs/wire.md between agent and Manager, checked once where they arrive. After a
+ * check every member has the stated type and size, and can be read with yg_json_* (which cannot
+ * fail then) or json_object_get. Members that nobody knows stay and are ignored. Errors name the
+ * place: "heartbeat: status: components[3]: version: want a number, have a string". Examples of
+ * each: src/proto/examples/<name>.json.
  */
 
 enum yg_wire {
@@ -47,7 +47,7 @@ enum yg_wire {
 /* "activate", "activate-reply", …: also the example's file name. */
 const char *yg_wire_name(enum yg_wire kind);
 
-/* errors  YG_EFORMAT missing, wrong type or not allowed; YG_ELIMIT too long, too many, out of range */
+/* errors  YG_EFORMAT missing, wrong type or not allowed; YG_ELIMIT too long, too many, too great */
 int yg_wire_check(enum yg_wire kind, const json_t *value, struct yg_err *err) YG_MUST_CHECK;
 
 /* yg_json_parse and yg_wire_check in one. out  *out a new reference; untouched on failure */
