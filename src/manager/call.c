@@ -83,7 +83,7 @@ static void answered(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *e
 		if (reply->fd_count != 1)
 			(void)yg_fail(&bad, YG_EFORMAT,
 				"a large answer: want 1 descriptor, have %zu", reply->fd_count);
-		else if (yg_json_read(reply->fds[0], CALL_LARGE_MAX, &large, &bad) < 0)
+		else if (yg_json_read(reply->fds[0], CALL_RESULT_MAX, &large, &bad) < 0)
 			(void)yg_wrap(&bad, "a large answer");
 		result = large;
 	}
@@ -131,7 +131,7 @@ void call_store(struct call_link *store, const char *op, json_t *args, json_t *w
 	if (json_dumpb(args, NULL, 0, JSON_COMPACT) <= ARGS_SMALL) {
 		(void)json_object_set_new(body, "args", args);
 	} else {
-		struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(CALL_LARGE_MAX);
+		struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(CALL_ARGS_MAX);
 		if (yg_json_dump(args, &text, &err) == 0)
 			fd = yg_fs_memfd("args", yg_buf_bytes(&text), &err);
 		json_decref(args);

@@ -9,7 +9,8 @@
 
 /* What every role of the Manager needs: its beginning, its links, and asking the store. */
 
-#define CALL_LARGE_MAX (8u << 20) /* bytes of arguments or a result that travel as a descriptor */
+#define CALL_ARGS_MAX   (8u << 20)  /* bytes of arguments that travel as a descriptor */
+#define CALL_RESULT_MAX (64u << 20) /* bytes of such a result: a job of 50,000 computers fits */
 
 /* Log level from the config message, then the sandbox with the user from there. */
 int call_start(struct yg_role_env *env, const char *label, const struct yg_sandbox *box,

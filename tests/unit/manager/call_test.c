@@ -30,7 +30,8 @@ static void store_call(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	const char *op = json_string_value(json_object_get(msg->body, "op"));
 	json_t *large YG_AUTO(yg_json) = NULL;
 	json_t *args = json_object_get(msg->body, "args");
-	if (!args && msg->fd_count == 1 && yg_json_read(msg->fds[0], CALL_LARGE_MAX, &large, &err) == 0)
+	if (!args && msg->fd_count == 1 &&
+		yg_json_read(msg->fds[0], CALL_ARGS_MAX, &large, &err) == 0)
 		args = large;
 	char *who YG_AUTO(mem) = yg_json_text(json_object_get(msg->body, "who"));
 	(void)snprintf(test->seen, sizeof(test->seen), "%s %s %zu %s", op, who,
@@ -78,7 +79,9 @@ static void connect_both(struct test *test)
 {
 	struct yg_err err = {0};
 	int pair[2];
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+				 pair),
+		0);
 	call_link_set(&test->link, test->loop, pair[0], "store", NULL, closed, test);
 	test->store = yg_ipc_new(test->loop, pair[1], "asker", handlers, far_closed, test, &err);
 	assert_non_null(test->store);
@@ -127,7 +130,8 @@ static void large_arguments_travel_as_a_descriptor(void **state)
 	struct test *test = *state;
 	json_t *ids = json_array();
 	for (int i = 0; i < 20000; i++)
-		(void)json_array_append_new(ids, json_string("11111111-2222-4333-8444-555555555555"));
+		(void)json_array_append_new(ids,
+			json_string("11111111-2222-4333-8444-555555555555"));
 	call_store(&test->link, "good", json_pack("{s:o}", "computers", ids),
 		json_pack("{s:s}", "kind", "key"), "ja", done, test);
 	yg_loop_run(test->loop);
@@ -169,8 +173,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(answers_come_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(large_arguments_travel_as_a_descriptor, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_a_store_the_answer_comes_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_arguments_travel_as_a_descriptor, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(without_a_store_the_answer_comes_at_once, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_ever, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
