@@ -378,9 +378,13 @@ static int present_version(struct work *work, const char *target, int64_t *out, 
 	*out = 0;
 	if (!tuf || yg_tuf_refresh(tuf, err) < 0)
 		return -1;
-	if (yg_tuf_get(tuf, target, &text, err) < 0)
-		return err->code == YG_EABSENT && strcmp(err->cause, "tuf.not_delegated") == 0 ? 0
-											       : -1;
+	struct yg_err why = {0};
+	if (yg_tuf_get(tuf, target, &text, &why) < 0) {
+		if (why.code == YG_EABSENT && strcmp(why.cause, "tuf.not_delegated") == 0)
+			return 0;
+		*err = why;
+		return -1;
+	}
 	struct yg_manifest *manifest YG_AUTO(
 		yg_manifest) = yg_manifest_parse(yg_buf_bytes(&text), err);
 	if (!manifest)

@@ -138,13 +138,14 @@ int yg_tuf_trust(struct yg_tuf *tuf, struct yg_bytes root, struct yg_err *err)
 		return yg_wrap(err, "installed root.json");
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_TUF_ROOT_MAX);
 	struct yg_meta *kept YG_AUTO(yg_meta) = NULL;
-	if (tuf->ops->load(tuf->ctx, "root.json", &text, err) == 0) {
+	struct yg_err why = {0};
+	if (tuf->ops->load(tuf->ctx, "root.json", &text, &why) == 0) {
 		/* A broken one is fetched again: the chain is walked from the given one. */
-		struct yg_err why = {0};
 		kept = yg_meta_parse(YG_META_ROOT, yg_buf_bytes(&text), YG_TUF_ROOT_MAX, &why);
 		if (kept && yg_meta_verify(kept, "root", kept, &why) < 0)
 			replace(&kept, NULL);
-	} else if (err->code != YG_EABSENT) {
+	} else if (why.code != YG_EABSENT) {
+		*err = why;
 		return yg_wrap(err, "kept root.json");
 	}
 	forget(tuf);
@@ -208,9 +209,14 @@ static int step_root(struct yg_tuf *tuf, bool *more, struct yg_err *err)
 		(long long)tuf->root->version + 1);
 	assert(fits);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_TUF_ROOT_MAX);
+	struct yg_err why = {0};
 	*more = false;
-	if (fetch(tuf, path, YG_TUF_ROOT_MAX, &text, err) < 0)
-		return err->code == YG_EABSENT ? 0 : -1;
+	if (fetch(tuf, path, YG_TUF_ROOT_MAX, &text, &why) < 0) {
+		if (why.code == YG_EABSENT)
+			return 0;
+		*err = why;
+		return -1;
+	}
 	struct yg_meta *next YG_AUTO(
 		yg_meta) = yg_meta_parse(YG_META_ROOT, yg_buf_bytes(&text), YG_TUF_ROOT_MAX, err);
 	if (!next || check_next_root(tuf, next, err) < 0)
@@ -653,9 +659,11 @@ int yg_tuf_each(struct yg_tuf *tuf,
 	for (size_t i = 0; i < count; i++) {
 		/* That a role lists a path does not mean that it may. */
 		struct yg_tuf_target target;
-		if (yg_tuf_find(tuf, sorted[i], &target, err) < 0) {
-			if (err->code == YG_EABSENT)
+		struct yg_err why = {0};
+		if (yg_tuf_find(tuf, sorted[i], &target, &why) < 0) {
+			if (strcmp(why.cause, "tuf.not_delegated") == 0)
 				continue;
+			*err = why;
 			return -1;
 		}
 		int stop = visit(ctx, sorted[i], &target, err);
