@@ -32,10 +32,10 @@
 #include "engine/am/am.h"
 #include "engine/pool.h"
 
-#define LOAD_NICE      10   /* loading is never urgent: the old content protects meanwhile */
-#define NAMES_MAX      256  /* samples in one trial message */
-#define NAME_BYTES_MAX 8192 /* of a file, for messages */
-#define FILES_LIMIT    4096 /* descriptors: files that wait to be scanned */
+#define LOAD_NICE      10    /* loading is never urgent: the old content protects meanwhile */
+#define NAMES_MAX      256   /* samples in one trial message */
+#define NAME_BYTES_MAX 32768 /* of a file, for messages: PATH_MAX bytes, each as "\\xNN" */
+#define FILES_LIMIT    4096  /* descriptors: files that wait to be scanned */
 
 #define SET_SIZE 129 /* a digest, or what a test calls its set; with the terminator */
 
