@@ -18,7 +18,7 @@
 
 /* What a new Manager starts with: scans on demand, nothing in real time yet. */
 static const char preset[] = "{\"am\":{\"heuristics\":true,\"max_file_bytes\":104857600,"
-			     "\"max_recursion\":17,\"max_scan_bytes\":419430400,\"real_time\":false}}";
+			     "\"max_recursion\":17,\"max_scan_bytes\":419430400}}";
 
 static json_t *policy_json(const struct yg_rows *rows)
 {
