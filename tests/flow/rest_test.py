@@ -1,4 +1,6 @@
 """The REST API is what its document says: every operation, on a running Manager, success and refusal."""
+import contextlib
+import http.client
 import json
 import re
 import socket
@@ -116,7 +118,6 @@ def test_pages(api):
         seen += [t["name"] for t in page["items"]]
         cursor = page["next"]
     assert sorted(seen) == [f"t{i}" for i in range(5)]
-    refusal(api, "GET", "/tokens?cursor=%22", want=400)
 
 
 @pytest.mark.parametrize("method,path,body,status,code,field,message", [
@@ -142,8 +143,16 @@ def test_refusals_name_the_thing(api, method, path, body, status, code, field, m
 
 
 def test_too_large_a_body(api):
-    status, _ = api.manager.request("POST", "/jobs", b" " * (5 << 20))
-    assert status == 413
+    context = ssl.create_default_context(cafile=str(api.manager.ca))
+    connection = http.client.HTTPSConnection("localhost", api.manager.ports["web"], context=context, timeout=30)
+    connection.putrequest("POST", "/api/v1/jobs")
+    connection.putheader("Authorization", f"Bearer {api.manager.key}")
+    connection.putheader("Content-Length", str(5 << 20))
+    connection.endheaders()
+    with contextlib.suppress(OSError):
+        connection.send(b" " * (5 << 20))
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 @pytest.mark.parametrize("key", ["ygk_", "ygk_00000000_" + "A" * 43, "nothing", "ygk_" + "x" * 5000])
@@ -155,11 +164,12 @@ def test_keys_that_are_none(api, key):
 def test_a_reading_key_only_reads(api):
     key = api("POST", "/keys", {"name": "reader", "role": "read"}, want=201)["key"]
     api("GET", "/computers", want=200, key=key)
+    before = api("GET", "/settings", key=key, want=200)
     for method, path, body in (("POST", "/jobs", {"kind": "update", "computers": "all"}), ("POST", "/tokens", {}),
-                               ("PATCH", "/settings", {"direct_fallback": False}), ("GET", "/keys", None),
+                               ("PATCH", "/settings", {"direct_fallback": not before["direct_fallback"]}), ("GET", "/keys", None),
                                ("POST", "/keys", {"name": "x", "role": "full"})):
         assert refusal(api, method, path, body, want=403, key=key)["code"] == "forbidden"
-    assert api("GET", "/settings")["direct_fallback"] is True
+    assert api("GET", "/settings") == before
 
 
 def test_languages(api):
@@ -182,7 +192,6 @@ def test_languages(api):
 
 def activation(manager, body, path="/agent/v1/activate"):
     """A request of an agent that has no certificate yet: (status, answer)."""
-    import http.client
     context = ssl.create_default_context(cafile=str(manager.ca))
     connection = http.client.HTTPSConnection("localhost", manager.ports["session"], context=context, timeout=30)
     connection.request("POST", path, body, {"Content-Type": "application/json"})
