@@ -248,8 +248,20 @@ static int say_status(const struct yg_failure *seen, struct yg_err *err)
 	}
 }
 
-int yg_failure_say(const struct yg_failure *seen, struct yg_err *err)
+static const char *text_of(const char *text)
 {
+	return text ? text : "";
+}
+
+int yg_failure_say(const struct yg_failure *given, struct yg_err *err)
+{
+	struct yg_failure copy = *given;
+	const struct yg_failure *seen = &copy;
+	copy.address = text_of(copy.address);
+	copy.subject = text_of(copy.subject);
+	copy.issuer = text_of(copy.issuer);
+	copy.detail = text_of(copy.detail);
+	copy.type = text_of(copy.type);
 	if (seen->max && seen->size > seen->max)
 		return say_large(seen, err);
 	bool html = strcasecmp(seen->type, "text/html") == 0;

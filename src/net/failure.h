@@ -12,8 +12,11 @@
  * net.url net.dns net.refused net.unreachable net.timeout net.reset net.short_body net.failed
  * proxy.dns proxy.refused proxy.unreachable proxy.timeout proxy.auth proxy.forbidden proxy.failed
  * tls.untrusted tls.expired tls.name tls.peer_identity tls.revoked tls.rejected_us tls.failed
+ * tls.not_yet tls.pin tls.ca
  * http.maintenance http.forbidden http.not_found http.busy http.status http.block_page
  * http.too_large http.redirect
+ *
+ * Texts may be NULL, but for the URL.
  */
 struct yg_failure {
 	const char *url;     /* as asked */
@@ -37,4 +40,4 @@ struct yg_failure {
 };
 
 /* Fill err. Always returns -1. */
-int yg_failure_say(const struct yg_failure *seen, struct yg_err *err);
+int yg_failure_say(const struct yg_failure *given, struct yg_err *err);

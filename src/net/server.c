@@ -53,7 +53,11 @@
 #define LOGS_MAX    20           /* refusals logged in LOGS_MS; strangers must not fill the log */
 #define LOGS_MS     10000
 
+#define FAREWELL_S    2
+#define FAREWELLS_MAX 256
+
 LIST_HEAD(connections, connection);
+LIST_HEAD(farewells, farewell);
 
 struct yg_server {
 	struct event_base *base;
@@ -64,6 +68,8 @@ struct yg_server {
 	struct yg_server_options options;
 	struct yg_server_stats stats;
 	struct connections connections;
+	struct farewells farewells;
+	unsigned farewell_count;
 	int64_t logs_since_ms;
 	unsigned logs;
 	int ssl_index; /* of struct connection in an SSL */
@@ -81,6 +87,14 @@ struct connection {
 	bool has_cert;
 	bool read_cert;
 	struct yg_x509_info cert;
+};
+
+/* A socket that was refused, kept open until its peer has read why. */
+struct farewell {
+	LIST_ENTRY(farewell) others;
+	struct yg_server *server;
+	struct event *timer;
+	int fd;
 };
 
 struct arg {
@@ -188,6 +202,50 @@ static int judge_client(X509_STORE_CTX *verify, void *arg)
 	return 0;
 }
 
+static void end_farewell(struct farewell *farewell)
+{
+	LIST_REMOVE(farewell, others);
+	farewell->server->farewell_count--;
+	event_free(farewell->timer);
+	(void)close(farewell->fd);
+	free(farewell);
+}
+
+static void on_farewell(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	end_farewell(arg);
+}
+
+/* With TLS 1.3 a client may have sent its request before it learns that its certificate is refused.
+ * Closing a socket with unread bytes resets the connection, and the alert is lost on the way. So a
+ * second descriptor keeps the socket for a moment.
+ */
+static void bid_farewell(struct yg_server *server, int fd)
+{
+	struct timeval while_s = {.tv_sec = FAREWELL_S};
+	if (server->farewell_count >= FAREWELLS_MAX)
+		return;
+	struct farewell *farewell = calloc(1, sizeof(*farewell));
+	if (!farewell)
+		return;
+	farewell->server = server;
+	farewell->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	farewell->timer = farewell->fd < 0 ? NULL
+					   : evtimer_new(server->base, on_farewell, farewell);
+	if (!farewell->timer) {
+		if (farewell->fd >= 0)
+			(void)close(farewell->fd);
+		free(farewell);
+		return;
+	}
+	(void)shutdown(farewell->fd, SHUT_WR);
+	(void)event_add(farewell->timer, &while_s);
+	LIST_INSERT_HEAD(&server->farewells, farewell, others);
+	server->farewell_count++;
+}
+
 /* Alerts in either direction: the rest of what can go wrong in a handshake. */
 static void on_info(const SSL *ssl, int where, int value)
 {
@@ -195,6 +253,8 @@ static void on_info(const SSL *ssl, int where, int value)
 		return;
 	struct yg_server *server = server_of(ssl);
 	struct connection *connection = connection_of(server, ssl);
+	if ((where & SSL_CB_WRITE) && connection)
+		bid_farewell(server, SSL_get_fd(ssl));
 	if (!connection || connection->judged)
 		return;
 	connection->judged = true;
@@ -959,6 +1019,7 @@ struct yg_server *yg_server_new(struct yg_loop *loop, int fd, const struct yg_tl
 	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets that may be closed */
 	server->base = yg_loop_base(loop);
 	LIST_INIT(&server->connections);
+	LIST_INIT(&server->farewells);
 	server->options = *options;
 	set_presets(&server->options);
 	server->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_ssl_free);
@@ -982,6 +1043,8 @@ void yg_server_free(struct yg_server *server)
 		(void)SSL_set_ex_data(connection->ssl, server->ssl_index, NULL);
 		forget(connection);
 	}
+	while (!LIST_EMPTY(&server->farewells))
+		end_farewell(LIST_FIRST(&server->farewells));
 	SSL_CTX_free(server->ctx);
 	yg_tls_ctx_free(server->tls);
 	if (server->ssl_index > 0)
