@@ -4,22 +4,15 @@
  * to the agent on this computer (control.c, agent.c), all others to the Manager's REST API (api.c,
  * manager.c). The table of commands is in commands.c; texts are in two languages beside each other.
  */
-#include <locale.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/text.h"
 #include "core/clock.h"
-#include "core/json.h"
 #include "core/mem.h"
 #include "core/str.h"
-#include "proto/cause.h"
 
 static const struct yg_opt opts[] = {
 	{"manager", "url", YG_OPT_TEXT, 0, 1000, NULL, "https://manager:4119"},
@@ -28,70 +21,6 @@ static const struct yg_opt opts[] = {
 	{"cli", "lang", YG_OPT_TEXT, 0, 5, NULL, "en or ja; else from the environment"},
 	{0},
 };
-
-const char *cli_say(const struct cli *cli, const char *en, const char *ja)
-{
-	return cli->lang == YG_LANG_JA ? ja : en;
-}
-
-int cli_json(const json_t *answer)
-{
-	char *text YG_AUTO(mem) = yg_json_text(answer);
-	(void)printf("%s\n", text ? text : "null");
-	return ARGS_DONE;
-}
-
-static bool unreachable(const struct yg_err *err)
-{
-	static const char *const areas[] = {"agent.offline", "net.", "proxy.", "tls."};
-	for (size_t i = 0; i < YG_COUNT(areas); i++)
-		if (strncmp(err->cause, areas[i], strlen(areas[i])) == 0)
-			return true;
-	return false;
-}
-
-int cli_fail(const struct cli *cli, const struct yg_err *err)
-{
-	const struct yg_cause *cause = yg_cause_find(err->cause);
-	struct yg_buf line YG_AUTO(yg_buf) = YG_BUF(16384);
-	struct yg_err why = {0};
-	const char *remedy = cause ? yg_cause_remedy(cause, cli->lang) : "";
-	const char *space = *remedy ? cli_say(cli, " ", "") : "";
-	if (yg_cause_sentence(err->cause, err->msg, cli->lang, &line, &why) < 0 ||
-		yg_str_addf(&line, &why, "%s%s", space, remedy) < 0 ||
-		yg_buf_add(&line, "", 1, &why) < 0)
-		line.len = 0;
-	(void)fputs("yagura: ", stderr);
-	text_put(line.len ? (const char *)line.data : why.msg, stderr);
-	(void)fputc('\n', stderr);
-	return unreachable(err) ? ARGS_UNREACHABLE : ARGS_FAILED;
-}
-
-void cli_progress(const struct cli *cli, const char *fmt, ...)
-{
-	/* At most five lines a second; the first after two. */
-	static int64_t last_ms;
-	int64_t now = yg_clock_mono_ms();
-	if (now - cli->started_ms < 2000 || now - last_ms < 200)
-		return;
-	last_ms = now;
-	char *text YG_AUTO(mem) = NULL;
-	va_list ap;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	va_end(ap);
-	text_put(text ? text : "", stderr);
-	(void)fputc('\n', stderr);
-}
-
-struct text_table *cli_table(const struct cli *cli, size_t columns, const char *const headings[][2])
-{
-	struct text_table *table = text_table_new(columns);
-	for (size_t i = 0; i < columns; i++)
-		text_table_add(table, headings[i][cli->lang]);
-	return table;
-}
 
 static enum yg_lang language(const char *given)
 {

@@ -71,10 +71,9 @@ size_t text_width(const char *text)
 	size_t width = 0;
 	while (*text) {
 		uint32_t point = next(&text);
-		if (among(point, wide, YG_COUNT(wide)))
-			width += 2;
-		else if (!among(point, narrow, YG_COUNT(narrow)))
-			width++;
+		/* Combining marks first: some lie inside of wide blocks. */
+		if (!among(point, narrow, YG_COUNT(narrow)))
+			width += among(point, wide, YG_COUNT(wide)) ? 2 : 1;
 	}
 	return width;
 }
