@@ -28,7 +28,8 @@ static bool unreachable(const struct yg_err *err)
 {
 	static const char *const areas[] = {"agent.offline", "net.", "proxy.", "tls."};
 	for (size_t i = 0; i < YG_COUNT(areas); i++)
-		if (strncmp(err->cause, areas[i], strlen(areas[i])) == 0)
+		if (strncmp(err->cause, areas[i], strlen(areas[i])) == 0 &&
+			strcmp(err->cause, "net.url") != 0)
 			return true;
 	return false;
 }

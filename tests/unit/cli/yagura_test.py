@@ -1,0 +1,377 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception
+"""The program yagura against an agent and a Manager that only play their parts: what it asks, what it shows, and
+its exit status. Usage: yagura_test.py PROGRAM [unittest's own arguments]"""
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import socketserver
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+import urllib.parse
+
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+UUID = "11111111-2222-4333-8444-555555555555"
+JOB = "99999999-2222-4333-8444-555555555555"
+NEVER = {"LANG": "C", "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+
+
+def run(*words, env=None, cwd=None):
+    done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=60, cwd=cwd,
+                          env={**NEVER, **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}, **(env or {})})
+    return done.returncode, done.stdout, done.stderr
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="yg-cli-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+class Agent(socketserver.ThreadingUnixStreamServer):
+    """Answers every question with the lines that were set for it."""
+
+    def __init__(self, root):
+        (root / "run").mkdir(parents=True)
+        self.asked, self.lines = [], {}
+        super().__init__(str(root / "run/control.sock"), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            question = json.loads(self.rfile.readline())
+            self.server.asked.append(question)
+            for line in self.server.lines[question["do"]]:
+                data = line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
+                self.wfile.write(data)
+
+
+class LocalAgent(Folder):
+    def setUp(self):
+        super().setUp()
+        self.agent = Agent(self.folder)
+        self.addCleanup(self.agent.server_close)
+        self.addCleanup(self.agent.shutdown)
+
+    def ask(self, *words, **more):
+        return run("--root", self.folder, "agent", *words, **more)
+
+    def test_nobody_there(self):
+        code, out, err = run("--root", self.folder / "other", "agent", "status")
+        self.assertEqual((code, out), (3, ""))
+        self.assertTrue(err.startswith("yagura: No agent is running here. ("), err)
+        self.assertEqual(len(err.splitlines()), 1)
+
+    def test_status(self):
+        self.agent.lines["status"] = [{"ok": {"state": "protected", "version": "0.1.0", "activated": True, "engine":
+                                              {"state": "online"}, "components": [{"name": "am-pattern", "version": 2}]}}]
+        code, out, _ = self.ask("status")
+        self.assertEqual(code, 0)
+        self.assertIn("State            protected\n", out)
+        self.assertIn("Components       am-pattern 2\n", out)
+        code, out, _ = self.ask("status", "--lang", "ja")
+        self.assertIn("コンポーネント    am-pattern 2\n", out)
+        self.assertEqual(json.loads(self.ask("--json", "status")[1])["engine"], {"state": "online"})
+
+    def test_scan(self):
+        self.agent.lines["scan"] = [
+            {"progress": {"files": 10, "bytes": 1000}}, {"progress": {"found": {"path": "/x/eicar\n.com", "signature": "E"}}},
+            {"progress": {"unjudged": {"path": "/x/big", "reason": "too_large"}}},
+            {"ok": {"files": 12, "bytes": 2048, "found": 1, "unjudged": 1, "seconds": 0}}]
+        code, out, err = self.ask("scan", ".", "/tmp", cwd=self.folder)
+        self.assertEqual(code, 1)
+        self.assertEqual(out, "/x/eicar?.com: E\n12 files (2.0 KiB), 1 with malware, 1 not judged\n")
+        self.assertEqual(err, "/x/big: could not be judged: too_large\n")
+        self.assertEqual(self.agent.asked[-1], {"do": "scan", "paths": [f"{self.folder.resolve()}/.", "/tmp"]})
+        code, out, err = self.ask("--json", "scan", "/tmp")
+        self.assertEqual((code, err), (1, ""))
+        self.assertEqual(json.loads(out), {"files": 12, "bytes": 2048, "seconds": 0, "found": [
+            {"path": "/x/eicar\n.com", "signature": "E"}], "unjudged": [{"path": "/x/big", "reason": "too_large"}]})
+        self.agent.lines["scan"] = [{"ok": {"files": 1, "bytes": 3, "found": 0, "unjudged": 0, "seconds": 0}}]
+        self.assertEqual(self.ask("scan", "/tmp")[:2], (0, "1 files (3 bytes), 0 with malware, 0 not judged\n"))
+        asked = len(self.agent.asked)
+        code, _, err = self.ask("scan", "/no/such")
+        self.assertEqual((code, err), (1, "yagura: A path to scan cannot be read. (/no/such) Check that it exists.\n"))
+        self.assertEqual(len(self.agent.asked), asked)
+
+    def test_changes(self):
+        updated = [{"name": "am-pattern", "from": 1, "to": 2}]
+        self.agent.lines["update"] = [{"progress": {"phase": "fetch", "done": 1, "of": 2}},
+                                      {"ok": {"outcome": "success", "set": "", "updated": updated}}]
+        self.assertEqual(self.ask("update"), (0, "Security update successful: am-pattern 1 → 2\n", ""))
+        self.assertEqual(self.ask("update", env={"LANG": "ja_JP.UTF-8"})[1],
+                         "セキュリティアップデート成功: am-pattern 1 → 2\n")
+        self.agent.lines["rollback"] = [{"ok": {"outcome": "failed", "cause": "store.no_rollback", "sentence": "li_roll"}}]
+        self.assertEqual(self.ask("rollback"),
+                         (1, "", "yagura: There are no earlier components to roll back to. (li_roll)\n"))
+        self.assertEqual(self.ask("--json", "rollback")[0], 1)
+        self.agent.lines["release_hold"] = [{"error": {"code": "x", "cause": "no.such", "message": "odd"}}]
+        self.assertEqual(self.ask("release-hold"), (1, "", "yagura: odd\n"))
+
+    def test_activate(self):
+        self.agent.lines["activate"] = [{"ok": {"agent_id": UUID, "manager_id": UUID}}]
+        code, out, _ = self.ask("activate", "--url", "https://m:4120", "--token", "t", "--name", "web1")
+        self.assertEqual((code, out), (0, f"Activated: agent {UUID}\n"))
+        self.assertEqual(self.agent.asked[-1], {"do": "activate", "url": "https://m:4120", "token": "t", "name": "web1"})
+        self.assertEqual(self.ask("activate", "--url", "https://m:4120")[0], 2)
+        self.agent.lines["activate"] = [{"error": {"code": "x", "cause": "auth.token", "message": "unknown"}}]
+        code, _, err = self.ask("activate", "--url", "https://m:4120", "--token", "t")
+        self.assertEqual((code, len(err.splitlines())), (1, 1))
+        self.assertTrue(err.startswith("yagura: The activation token is not valid. (unknown)"), err)
+
+    def test_events_are_rendered_here(self):
+        self.agent.lines["events"] = [{"ok": {"items": [
+            {"seq": 1, "id": 20100, "time": "2026-11-21T22:47:43Z", "params": {"path": "/a", "signature": "X"}},
+            {"seq": 2, "id": 54321, "time": "2026-11-21T22:47:43Z", "params": {"a": 1}}]}}]
+        out = self.ask("--lang", "ja", "events", "--limit", "5")[1]
+        self.assertIn("20100  warning  不正プログラムの検出  /aで不正プログラムを検出しました: X。\n", out)
+        self.assertIn('54321  -        不明なイベント        イベント54321: {"a":1}\n', out)
+        self.assertEqual(self.agent.asked[-1], {"do": "events", "limit": 5})
+        self.assertEqual(json.loads(self.ask("--json", "events")[1])["items"][0]["name"], "Malware Found")
+        self.assertEqual(self.ask("events", "--limit", "x")[0], 2)
+
+    def test_broken_answers(self):
+        for lines, word in (([b"nonsense\n"], "JSON"), ([{"else": 1}], "want ok, error or progress"),
+                            ([b'{"ok":{}'], "ended the conversation"), ([{"progress": {}}], "ended the conversation")):
+            self.agent.lines["status"] = lines
+            code, out, err = self.ask("status")
+            self.assertIn(code, (1, 3))
+            self.assertEqual(out, "")
+            self.assertIn(word, err)
+
+    def test_a_root_of_any_length(self):
+        deep = self.folder / ("d" * 200)
+        deep.mkdir()
+        os.symlink(self.folder / "run", deep / "run")
+        self.agent.lines["status"] = [{"ok": {"state": "protected"}}]
+        self.assertEqual(run("--root", deep, "agent", "status")[0], 0)
+
+
+class Manager(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, folder):
+        self.folder, self.asked, self.answers = folder, [], {}
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", folder / "key.pem", "-out", folder / "ca.pem", "-subj", "/CN=localhost", "-days", "1",
+                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def answer(self):
+            size = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(size)) if size else None
+            path, _, query = self.path.partition("?")
+            query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+            self.server.asked.append((self.command, path, query, body))
+            status, value = 404, {"error": {"code": "not_found", "message": f"no {path}"}}
+            if self.headers["Authorization"] != "Bearer k":
+                status, value = 401, {"error": {"code": "unauthorized", "message": "not that key"}}
+            elif (found := self.server.answers.get((self.command, path.removeprefix("/api/v1/")))) is not None:
+                status, value = found(query, body) if callable(found) else (200, found)
+            data = b"" if value is None else json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
+
+
+class FarManager(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="yg-cli-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.manager = Manager(cls.folder)
+        cls.addClassCleanup(cls.manager.server_close)
+        cls.addClassCleanup(cls.manager.shutdown)
+
+    def setUp(self):
+        self.manager.answers = {("GET", "computers"): {"next": None, "items": [
+            {"id": UUID, "name": "web1", "state": "Managed (Online)", "protection": "protected", "relay": False,
+             "components": [{"name": "am-pattern", "version": 2}], "newest": "current", "last_contact": None}]}}
+        self.manager.asked.clear()
+
+    def ask(self, *words, env=None):
+        return run("--url", self.manager.url, "--ca", self.folder / "ca.pem", *words, env={"YAGURA_KEY": "k", **(env or {})})
+
+    def test_configuration(self):
+        conf = self.folder / "cli.conf"
+        conf.write_text(f"[manager]\nurl = {self.manager.url}\nkey = k\nca = {self.folder}/ca.pem\n[cli]\nlang = ja\n")
+        code, out, err = run("--config", conf, "computers")
+        self.assertEqual((code, err), (0, ""))
+        self.assertTrue(out.startswith("名前"))
+        conf.write_text("[manager]\nnonsense = 1\n")
+        code, _, err = run("--config", conf, "computers")
+        self.assertEqual(code, 2)
+        self.assertIn(f"{conf}:2:", err)
+        self.assertEqual(run("--config", self.folder / "none", "computers")[0], 2)
+        for words, word in ((("status",), "no Manager"), (("--url", "https://x", "status"), "no API key"),
+                            (("--url", "http://x", "--key", "k", "status"), "https"),
+                            (("--url", "nonsense", "--key", "k", "status"), "nonsense")):
+            code, _, err = run(*words)
+            self.assertEqual(code, 1)
+            self.assertIn(word, err)
+
+    def test_environment_is_not_trusted(self):
+        bad = {"https_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1",
+               "SSL_CERT_FILE": str(self.folder / "ca.pem")}
+        self.assertEqual(self.ask("computers", env=bad)[0], 0)
+        code, _, err = run("--url", self.manager.url, "--key", "k", "computers", env=bad)
+        self.assertEqual(code, 3)
+        self.assertIn("not trusted", err)
+
+    def test_refusals(self):
+        code, _, err = self.ask("--key", "wrong", "computers")
+        self.assertEqual(code, 1)
+        self.assertTrue(err.startswith("yagura: The API key is not valid. (not that key)"), err)
+        self.assertEqual(self.ask("status"), (1, "", "yagura: no /api/v1/status\n"))
+        self.assertEqual(run("--url", "https://127.0.0.1:1", "--key", "k", "status")[0], 3)
+        self.assertEqual(self.ask("computers", "web2"), (1, "", "yagura: there is no computer 'web2'\n"))
+        self.assertEqual(self.ask("computers", "web2", "--lang", "ja")[2], "yagura: コンピュータ 'web2' はありません\n")
+
+    def test_computers(self):
+        code, out, _ = self.ask("computers")
+        self.assertEqual(code, 0)
+        self.assertEqual(out.splitlines()[1].split("  ")[0], "web1")
+        self.assertIn("am-pattern 2", out)
+        self.assertEqual(json.loads(self.ask("--json", "computers")[1])["items"][0]["id"], UUID)
+        self.manager.answers["GET", f"computers/{UUID}"] = {"id": UUID, "name": "web1", "hold": {"set": "abc"}}
+        self.assertIn("On hold            abc\n", self.ask("computers", "web1")[1])
+        self.manager.answers["DELETE", f"computers/{UUID}"] = lambda *_: (204, None)
+        self.assertEqual(self.ask("computers", "delete", UUID)[:2], (0, "Deleted\n"))
+
+    def test_paging(self):
+        self.manager.answers["GET", "jobs"] = lambda query, _: (200, {
+            "items": [{"id": query.get("cursor", "first")}], "next": None if "cursor" in query else "a/b c"})
+        self.assertEqual([j["id"] for j in json.loads(self.ask("--json", "jobs")[1])["items"]], ["first", "a/b c"])
+
+    def test_update(self):
+        self.manager.answers["POST", "jobs"] = lambda _, body: (201, {"id": JOB, **body})
+        self.assertEqual(self.ask("update"), (0, f"Job {JOB}\n", ""))
+        self.assertEqual(self.manager.asked[-1][3], {"kind": "update", "computers": "all", "relays": True, "scheduled": False})
+        self.ask("update", "--computers", f"web1,{UUID}", "--no-relays", "--scheduled")
+        self.assertEqual(self.manager.asked[-1][3],
+                         {"kind": "update", "computers": [UUID, UUID], "relays": False, "scheduled": True})
+        for outcome, code in (("success", 0), ("failed", 1)):
+            seen = []
+            computer = {"id": UUID, "name": "web1", "as": "agent", "state": outcome, "phase": "done",
+                        "cause": "net.refused" if code else "", "sentence": "relay" if code else ""}
+
+            def job(*_):
+                seen.append(1)
+                if len(seen) < 6:
+                    return 200, {"id": JOB, "state": "running", "computers": [
+                        {**computer, "state": "running", "phase": "fetch", "done": 1, "of": 4}]}
+                return 200, {"id": JOB, "kind": "update", "state": "done", "outcome": outcome, "computers": [computer]}
+
+            self.manager.answers["GET", f"jobs/{JOB}"] = job
+            have, out, err = self.ask("update", "--wait")
+            self.assertEqual(have, code)
+            self.assertIn("0 of 1 done; web1: fetch 25%\n", err)
+            self.assertEqual("The connection was refused" in out, bool(code))
+
+    def test_other_jobs(self):
+        self.manager.answers["POST", "jobs"] = lambda _, body: (201, {"id": JOB, **body})
+        for words, body in ((("scan", "web1", "/srv", "/home"), {"kind": "scan", "paths": ["/srv", "/home"]}),
+                            (("rollback", "web1"), {"kind": "rollback"}),
+                            (("release-hold", "web1"), {"kind": "release_hold"}),
+                            (("policies", "send", "web1"), {"kind": "policy"})):
+            self.assertEqual(self.ask(*words)[0], 0)
+            self.assertEqual(self.manager.asked[-1][3], {**body, "computers": [UUID]})
+        self.assertEqual(self.ask("scan", "web1", "relative")[0], 2)
+
+    def test_events(self):
+        self.manager.answers["GET", "events"] = {"next": None, "items": [
+            {"time": "2026-11-21T22:47:43Z", "id": 784, "level": "info", "computer": {"id": UUID, "name": "web1"},
+             "name": "n", "description": "d\x1b[2J"}]}
+        code, out, _ = self.ask("events", "--computer", "web1", "--text", "a b&c", "--limit", "3", "--lang", "ja")
+        self.assertEqual(code, 0)
+        self.assertIn("784  info    web1          n         d?[2J\n", out)
+        self.assertEqual(self.manager.asked[-1][2], {"lang": "ja", "text": "a b&c", "limit": "3", "computer": UUID})
+
+    def test_secrets_are_printed_alone(self):
+        self.manager.answers["POST", "tokens"] = lambda *_: (201, {"id": "1", "token": "yg1.x"})
+        self.assertEqual(self.ask("tokens", "create", "--uses", "5", "--valid", "60", "--name", "n"), (0, "yg1.x\n", ""))
+        self.assertEqual(self.manager.asked[-1][3], {"name": "n", "uses": 5, "valid_s": 60})
+        self.assertEqual(self.ask("tokens", "create", "--uses", "many")[0], 2)
+        self.manager.answers["POST", "keys"] = lambda *_: (201, {"id": "1", "key": "ygk_x"})
+        self.assertEqual(self.ask("keys", "create", "mine"), (0, "ygk_x\n", ""))
+        self.assertEqual(self.manager.asked[-1][3], {"name": "mine", "role": "full"})
+
+    def test_settings(self):
+        now = {"source": {"url": "", "ca": ""}, "direct_fallback": True, "heartbeat_interval_s": 60}
+        self.manager.answers["GET", "settings"] = now
+        self.manager.answers["PATCH", "settings"] = lambda _, body: (200, {**now, **body})
+        self.assertIn("heartbeat_interval_s  60\n", self.ask("settings")[1])
+        (self.folder / "value").write_text("PEM\n")
+        code, _, err = self.ask("settings", "source.url=https://u/=x", f"source.ca=@{self.folder}/value", "direct_fallback=no",
+                                "heartbeat_interval_s=5")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(self.manager.asked[-1][3], {"source": {"url": "https://u/=x", "ca": "PEM\n"},
+                                                     "direct_fallback": False, "heartbeat_interval_s": 5})
+        for word, text in (("nonsense=1", "there is no setting 'nonsense'"), ("source=1", "there is no setting 'source'"),
+                           ("direct_fallback=maybe", "want yes or no, have 'maybe'"),
+                           ("heartbeat_interval_s=-1", "want digits, have '-1'"), ("word", "want NAME=VALUE")):
+            code, _, err = self.ask("settings", word)
+            self.assertEqual(code, 2)
+            self.assertIn(text, err)
+
+    def test_policies(self):
+        items = []
+        self.manager.answers["GET", "policies"] = {"items": items, "next": None}
+        self.manager.answers["POST", "policies"] = lambda _, body: (201, {"id": JOB, "version": 1, **body})
+        (self.folder / "p.json").write_text('{"am":{}}')
+        self.assertEqual(self.ask("policies", "set", self.folder / "p.json", "--name", "strict")[:2],
+                         (0, "Policy strict, version 1\n"))
+        items.append({"id": JOB, "name": "strict"})
+        self.manager.answers["PUT", f"policies/{JOB}"] = lambda _, body: (200, {"id": JOB, "version": 2, **body})
+        self.assertEqual(self.ask("policies", "set", self.folder / "p.json", "--name", "strict")[:2],
+                         (0, "Policy strict, version 2\n"))
+        self.manager.answers["PATCH", f"computers/{UUID}"] = {"id": UUID}
+        self.assertEqual(self.ask("policies", "assign", "strict", "web1")[:2], (0, "Assigned\n"))
+        self.assertEqual(self.manager.asked[-1][3], {"policy": JOB})
+        (self.folder / "bad.json").write_text("{")
+        code, _, err = self.ask("policies", "set", self.folder / "bad.json", "--name", "strict")
+        self.assertEqual(code, 1)
+        self.assertIn("bad.json: JSON: line 1", err)
+
+
+class CommandLine(unittest.TestCase):
+    def test_help_and_version(self):
+        for lang, word in (("en", "Usage: yagura"), ("ja", "使用方法: yagura")):
+            code, out, err = run("--help", "--lang", lang)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn(word, out)
+        self.assertIn("--computers A,B", run("update", "--help")[1])
+        self.assertEqual(run("--version")[:2], (0, f"yagura {os.environ.get('YG_VERSION', '0.1.0')}\n"))
+
+    def test_usage(self):
+        for words in ((), ("fly",), ("--fly",), ("status", "x"), ("--lang", "fr", "status")):
+            code, out, err = run(*words)
+            self.assertEqual((code, out, len(err.splitlines())), (2, "", 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
