@@ -185,8 +185,8 @@ int yg_db_pg_prepare(struct yg_err *err)
 {
 	/* Stays loaded: opening it again by this name needs no file. */
 	if (!dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE))
-		return yg_fail(
-			err, YG_EABSENT, "PostgreSQL: " LIBRARY " is not installed (package libpq5)");
+		return yg_fail(err, YG_EABSENT,
+			"PostgreSQL: " LIBRARY " is not installed (package libpq5)");
 	return 0;
 }
 

@@ -71,7 +71,8 @@ static int use_token(struct store *store, const char *text, const char *csr_sha2
 	if (more < 0)
 		return -1;
 	if (more == 0)
-		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token", "activation token: not known");
+		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token",
+			"activation token: not known");
 	(void)snprintf(token->id, sizeof(token->id), "%s", yg_rows_text(rows, 0));
 	(void)snprintf(token->name, sizeof(token->name), "%s", yg_rows_text(rows, 1));
 	const char *policy = yg_rows_text(rows, 2);
@@ -80,9 +81,11 @@ static int use_token(struct store *store, const char *text, const char *csr_sha2
 	(void)snprintf(token->group, sizeof(token->group), "%s", group ? group : "");
 	token->relay = yg_rows_int(rows, 4) != 0;
 	if (yg_rows_int(rows, 8) != 0)
-		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token", "activation token: withdrawn");
+		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token",
+			"activation token: withdrawn");
 	if (yg_rows_int(rows, 7) < store->clock_s)
-		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token_expired", "activation token: expired");
+		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token_expired",
+			"activation token: expired");
 
 	/* The answer to the same request was lost: it is given again. */
 	struct yg_rows *same YG_AUTO(yg_rows) = NULL;
@@ -130,8 +133,9 @@ static int insert(struct store *store, const char *id, const struct token *token
 			yg_db_text(token->group[0] ? token->group : NULL),
 			yg_db_text(hello->appliance ? "appliance" : "agent"), yg_db_text(address),
 			yg_db_int(hello->relay), yg_db_int(token->relay),
-			yg_db_int(hello->relay_port ? hello->relay_port : RELAY_PORT), yg_db_text(policy),
-			yg_db_text(text), yg_db_text(token->id), yg_db_text(csr), yg_db_int(store->clock_s)),
+			yg_db_int(hello->relay_port ? hello->relay_port : RELAY_PORT),
+			yg_db_text(policy), yg_db_text(text), yg_db_text(token->id),
+			yg_db_text(csr), yg_db_int(store->clock_s)),
 		NULL, err);
 }
 
@@ -165,13 +169,16 @@ int op_agents_activate(struct store *store, const struct store_asker *asker, con
 			return -1;
 		memcpy(id, made, sizeof(made));
 		if (store_event(store, 250, id, NULL,
-			    json_pack("{s:s, s:s}", "computer", hello.hostname, "who", token.name), err) < 0 ||
+			    json_pack("{s:s, s:s}", "computer", hello.hostname, "who", token.name),
+			    err) < 0 ||
 			store_event(store, 255, id, NULL,
-				json_pack("{s:s, s:s}", "computer", hello.hostname, "address", address), err) < 0)
+				json_pack("{s:s, s:s}", "computer", hello.hostname, "address",
+					address),
+				err) < 0)
 			return -1;
 	}
-	return store_give(json_pack("{s:s, s:b, s:s}", "agent_id", id, "relay", hello.relay, "hostname",
-				  hello.hostname),
+	return store_give(json_pack("{s:s, s:b, s:s}", "agent_id", id, "relay", hello.relay,
+				  "hostname", hello.hostname),
 		out, err);
 }
 
@@ -191,7 +198,8 @@ int op_agents_certificate(struct store *store, const struct store_asker *asker, 
 		store_computer_name(store, id, name, err) < 0)
 		return -1;
 	if (serial[0] == '\0' || strspn(serial, "0123456789ABCDEF") != strlen(serial))
-		return yg_fail(err, YG_EFORMAT, "serial: want upper-case hex digits, have '%s'", serial);
+		return yg_fail(err, YG_EFORMAT, "serial: want upper-case hex digits, have '%s'",
+			serial);
 
 	int64_t first = 0;
 	int64_t added = 0;
@@ -219,18 +227,23 @@ int op_agents_certificate(struct store *store, const struct store_asker *asker, 
 		yg_db_exec(store->db, "UPDATE computers SET serial = $2 WHERE id = $1",
 			YG_DB_ARGS(yg_db_text(id), yg_db_text(serial)), NULL, err) < 0 ||
 		restate(store, id, err) < 0 ||
-		yg_db_exec(store->db, "DELETE FROM certificates WHERE not_after < $1 AND computer = $2",
-			YG_DB_ARGS(yg_db_int(store->clock_s - 86400), yg_db_text(id)), NULL, err) < 0)
+		yg_db_exec(store->db,
+			"DELETE FROM certificates WHERE not_after < $1 AND computer = $2",
+			YG_DB_ARGS(yg_db_int(store->clock_s - 86400), yg_db_text(id)), NULL,
+			err) < 0)
 		return -1;
-	if (first > 0 ? store_event(store, 704, id, NULL, json_pack("{s:s}", "computer", name), err) < 0
+	if (first > 0 ? store_event(store, 704, id, NULL, json_pack("{s:s}", "computer", name),
+				err) < 0
 		      : store_event(store, 20004, id, NULL,
-				json_pack("{s:s, s:s}", "computer", name, "expires", until), err) < 0)
+				json_pack("{s:s, s:s}", "computer", name, "expires", until),
+				err) < 0)
 		return -1;
 	/* A new relay is a new address for everybody. */
 	int64_t relay = 0;
-	if (first > 0 && (yg_db_number(store->db, "SELECT relay FROM computers WHERE id = $1",
-				  YG_DB_ARGS(yg_db_text(id)), &relay, err) < 0 ||
-				 (relay != 0 && store_command_all(store, "settings", "", err) < 0)))
+	if (first > 0 &&
+		(yg_db_number(store->db, "SELECT relay FROM computers WHERE id = $1",
+			 YG_DB_ARGS(yg_db_text(id)), &relay, err) < 0 ||
+			(relay != 0 && store_command_all(store, "settings", "", err) < 0)))
 		return -1;
 	return store_give(json_object(), out, err);
 }
@@ -297,14 +310,14 @@ static int write_components(struct store *store, const char *id, const json_t *l
 		return -1;
 	size_t i;
 	json_t *item;
-	json_array_foreach (list, i, item)
-		if (yg_db_exec(store->db,
-			    "INSERT INTO computer_components (computer, name, version) VALUES ($1, $2, $3) ON "
-			    "CONFLICT DO NOTHING",
-			    YG_DB_ARGS(yg_db_text(id), yg_db_text(json_string_value(json_object_get(item, "name"))),
-				    yg_db_int(json_integer_value(json_object_get(item, "version")))),
-			    NULL, err) < 0)
-			return -1;
+	json_array_foreach(list, i, item) if (
+		yg_db_exec(store->db,
+			"INSERT INTO computer_components (computer, name, version) VALUES ($1, $2, $3) ON "
+			"CONFLICT DO NOTHING",
+			YG_DB_ARGS(yg_db_text(id),
+				yg_db_text(json_string_value(json_object_get(item, "name"))),
+				yg_db_int(json_integer_value(json_object_get(item, "version")))),
+			NULL, err) < 0) return -1;
 	return 0;
 }
 
@@ -320,12 +333,16 @@ static int write_row(struct store *store, const struct store_asker *asker,
 		    "$4 END, protection = $5, relay = $6, relay_port = $7, policy_has = $8, set_has = $9, hello = "
 		    "$10, status = $11, components = $12, online = 1, last_contact = $13 WHERE id = $1",
 		    YG_DB_ARGS(yg_db_text(asker->id), yg_db_text(hello->hostname),
-			    yg_db_text(hello->appliance ? "appliance" : "agent"), yg_db_text(address),
-			    yg_db_text(json_string_value(json_object_get(status, "state"))), yg_db_int(relay),
+			    yg_db_text(hello->appliance ? "appliance" : "agent"),
+			    yg_db_text(address),
+			    yg_db_text(json_string_value(json_object_get(status, "state"))),
+			    yg_db_int(relay),
 			    yg_db_int(hello->relay_port ? hello->relay_port : RELAY_PORT),
-			    yg_db_text(json_string_value(json_object_get(status, "policy_fingerprint"))),
-			    yg_db_text(json_string_value(json_object_get(status, "set"))), yg_db_text(hello_text),
-			    yg_db_text(text), yg_db_text(components), yg_db_int(store->clock_s)),
+			    yg_db_text(json_string_value(
+				    json_object_get(status, "policy_fingerprint"))),
+			    yg_db_text(json_string_value(json_object_get(status, "set"))),
+			    yg_db_text(hello_text), yg_db_text(text), yg_db_text(components),
+			    yg_db_int(store->clock_s)),
 		    NULL, err) < 0)
 		return -1;
 	return restate(store, asker->id, err);
@@ -365,9 +382,9 @@ static int answer(struct store *store, const struct store_asker *asker, bool rel
 		revoked(store, &serials, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:o, s:I, s:{s:s}, s:O, s:O, s:s}", "time",
-				  store_time(store->clock_s), "interval_s", (json_int_t)interval_s, "policy",
-				  "fingerprint", fingerprint, "settings", settings, "revoked", serials,
-				  "ca_bundle_sha256", ca),
+				  store_time(store->clock_s), "interval_s", (json_int_t)interval_s,
+				  "policy", "fingerprint", fingerprint, "settings", settings,
+				  "revoked", serials, "ca_bundle_sha256", ca),
 		out, err);
 }
 
@@ -395,13 +412,15 @@ int op_agents_heartbeat(struct store *store, const struct store_asker *asker, co
 	char *hello_text YG_AUTO(mem) = yg_json_text(hello_json);
 	if (!components || !hello_text)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (write_row(store, asker, &hello, hello_text, status, relay, components, address, err) < 0)
+	if (write_row(store, asker, &hello, hello_text, status, relay, components, address, err) <
+		0)
 		return -1;
 	if (strcmp(components, before.components) != 0 &&
 		write_components(store, asker->id, list, err) < 0)
 		return -1;
 	if (!before.online && before.seen &&
-		store_event(store, 731, asker->id, NULL, json_pack("{s:s}", "computer", asker->name), err) < 0)
+		store_event(store, 731, asker->id, NULL,
+			json_pack("{s:s}", "computer", asker->name), err) < 0)
 		return -1;
 	bool moved = relay && strcmp(hello_text, before.hello) != 0;
 	if ((relay != before.relay || moved) && store_command_all(store, "settings", "", err) < 0)
@@ -446,14 +465,15 @@ int store_offline(struct store *store, struct yg_err *err)
 		return -1;
 	size_t i;
 	json_t *item;
-	json_array_foreach (gone, i, item) {
+	json_array_foreach(gone, i, item)
+	{
 		const char *id = json_string_value(json_array_get(item, 0));
 		if (yg_db_exec(store->db, "UPDATE computers SET online = 0 WHERE id = $1",
 			    YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 			restate(store, id, err) < 0 ||
 			store_event(store, 730, id, NULL,
-				json_pack("{s:O, s:O}", "computer", json_array_get(item, 1), "since",
-					json_array_get(item, 2)),
+				json_pack("{s:O, s:O}", "computer", json_array_get(item, 1),
+					"since", json_array_get(item, 2)),
 				err) < 0)
 			return -1;
 	}

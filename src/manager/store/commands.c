@@ -39,7 +39,8 @@ int store_command(struct store *store, const char *computer, const char *job, js
 	if (yg_db_exec(store->db,
 		    "INSERT INTO commands (computer, seq, job, body) SELECT id, last_seq, $2, $3 FROM computers "
 		    "WHERE id = $1",
-		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(job), yg_db_text(text)), NULL, err) < 0)
+		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(job), yg_db_text(text)), NULL,
+		    err) < 0)
 		return -1;
 	return wake(store, computer, err);
 }
@@ -68,7 +69,8 @@ static int jump(struct store *store, const char *computer, int64_t by, struct yg
 {
 	return yg_db_exec(store->db, "UPDATE commands SET seq = seq + $2 WHERE computer = $1",
 		       YG_DB_ARGS(yg_db_text(computer), yg_db_int(by)), NULL, err) < 0 ||
-			yg_db_exec(store->db, "UPDATE computers SET last_seq = last_seq + $2 WHERE id = $1",
+			yg_db_exec(store->db,
+				"UPDATE computers SET last_seq = last_seq + $2 WHERE id = $1",
 				YG_DB_ARGS(yg_db_text(computer), yg_db_int(by)), NULL, err) < 0
 		? -1
 		: 0;
@@ -95,7 +97,8 @@ int op_agents_commands(struct store *store, const struct store_asker *asker, con
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT seq, job, body FROM commands WHERE computer = $1 ORDER BY seq LIMIT $2",
-		    YG_DB_ARGS(yg_db_text(asker->id), yg_db_int(YG_WIRE_COMMANDS_MAX)), &rows, err) < 0)
+		    YG_DB_ARGS(yg_db_text(asker->id), yg_db_int(YG_WIRE_COMMANDS_MAX)), &rows,
+		    err) < 0)
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {

@@ -31,7 +31,8 @@ static int check(const json_t *args, struct yg_err *err)
 		return yg_fail(err, YG_EFORMAT, "set: want 64 hex digits, have '%s'", set);
 	size_t i;
 	json_t *item;
-	json_array_foreach (components, i, item) {
+	json_array_foreach(components, i, item)
+	{
 		const char *text;
 		int64_t version;
 		if (yg_json_str(item, "name", 64, &text, err) < 0 ||
@@ -90,8 +91,8 @@ int op_components_check_failed(struct store *store, const struct store_asker *as
 	if (yg_json_str_or(args, "cause", YG_ERR_CAUSE_MAX, "", &cause, err) < 0 ||
 		yg_json_str_or(args, "sentence", 4096, "", &sentence, err) < 0)
 		return -1;
-	if (store_event(store, 103, NULL, NULL, json_pack("{s:s, s:s}", "cause", cause, "detail", sentence),
-		    err) < 0 ||
+	if (store_event(store, 103, NULL, NULL,
+		    json_pack("{s:s, s:s}", "cause", cause, "detail", sentence), err) < 0 ||
 		store_job_checked(store, err) < 0)
 		return -1;
 	return store_give(json_object(), out, err);
@@ -102,12 +103,12 @@ static int who_runs(struct store *store, const json_t *newest, json_t *items, st
 {
 	size_t i;
 	json_t *component;
-	json_array_foreach (json_object_get(newest, "components"), i, component)
-		if (store_add(items,
-			    json_pack("{s:O, s:O, s:[]}", "name", json_object_get(component, "name"), "newest",
-				    json_object_get(component, "version"), "versions"),
-			    err) < 0)
-			return -1;
+	json_array_foreach(json_object_get(newest, "components"), i,
+		component) if (store_add(items,
+				       json_pack("{s:O, s:O, s:[]}", "name",
+					       json_object_get(component, "name"), "newest",
+					       json_object_get(component, "version"), "versions"),
+				       err) < 0) return -1;
 
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
@@ -120,17 +121,17 @@ static int who_runs(struct store *store, const json_t *newest, json_t *items, st
 	while ((more = yg_rows_next(rows, err)) > 0) {
 		const char *name = yg_rows_text(rows, 0);
 		json_t *item = NULL;
-		json_array_foreach (items, i, component)
-			if (strcmp(json_string_value(json_object_get(component, "name")), name) == 0)
-				item = component;
+		json_array_foreach(items, i,
+			component) if (strcmp(json_string_value(json_object_get(component, "name")),
+					       name) == 0) item = component;
 		if (!item) {
 			item = json_pack("{s:s, s:n, s:[]}", "name", name, "newest", "versions");
 			if (store_add(items, item, err) < 0)
 				return -1;
 		}
 		if (store_add(json_object_get(item, "versions"),
-			    json_pack("{s:I, s:I}", "version", (json_int_t)yg_rows_int(rows, 1), "computers",
-				    (json_int_t)yg_rows_int(rows, 2)),
+			    json_pack("{s:I, s:I}", "version", (json_int_t)yg_rows_int(rows, 1),
+				    "computers", (json_int_t)yg_rows_int(rows, 2)),
 			    err) < 0)
 			return -1;
 	}
@@ -162,8 +163,9 @@ int op_components_list(struct store *store, const struct store_asker *asker, con
 			return -1;
 	if (more < 0)
 		return -1;
-	return store_give(
-		json_pack("{s:O, s:O, s:O}", "newest", newest, "sets", sets, "items", items), out, err);
+	return store_give(json_pack("{s:O, s:O, s:O}", "newest", newest, "sets", sets, "items",
+				  items),
+		out, err);
 }
 
 int op_manager_get(struct store *store, const struct store_asker *asker, const json_t *args,
@@ -189,8 +191,8 @@ static int count_states(struct store *store, const char *newest_set, json_t **ou
 	int64_t waiting = 0;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
-		    "SELECT state, count(*) FROM computers WHERE deleted = 0 GROUP BY state", YG_DB_NO_ARGS,
-		    &rows, err) < 0)
+		    "SELECT state, count(*) FROM computers WHERE deleted = 0 GROUP BY state",
+		    YG_DB_NO_ARGS, &rows, err) < 0)
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {
@@ -213,15 +215,17 @@ static int count_states(struct store *store, const char *newest_set, json_t **ou
 		    "SELECT count(*) FROM computers WHERE deleted = 0 AND online = 1 AND protection = 'protected'",
 		    YG_DB_NO_ARGS, &protected, err) < 0)
 		return -1;
-	if (newest_set && yg_db_number(store->db,
-				  "SELECT count(*) FROM computers WHERE deleted = 0 AND activated IS NOT NULL "
-				  "AND set_has <> $1",
-				  YG_DB_ARGS(yg_db_text(newest_set)), &old, err) < 0)
+	if (newest_set &&
+		yg_db_number(store->db,
+			"SELECT count(*) FROM computers WHERE deleted = 0 AND activated IS NOT NULL "
+			"AND set_has <> $1",
+			YG_DB_ARGS(yg_db_text(newest_set)), &old, err) < 0)
 		return -1;
-	return store_give(json_pack("{s:I, s:I, s:I, s:I, s:O, s:I, s:I}", "total", (json_int_t)total,
-				  "online", (json_int_t)online, "offline", (json_int_t)offline,
-				  "activation_required", (json_int_t)waiting, "by_state", by_state, "protected",
-				  (json_int_t) protected, "out_of_date", (json_int_t)old),
+	return store_give(json_pack("{s:I, s:I, s:I, s:I, s:O, s:I, s:I}", "total",
+				  (json_int_t)total, "online", (json_int_t)online, "offline",
+				  (json_int_t)offline, "activation_required", (json_int_t)waiting,
+				  "by_state", by_state, "protected", (json_int_t) protected,
+				  "out_of_date", (json_int_t)old),
 		out, err);
 }
 
@@ -234,15 +238,16 @@ int op_status_get(struct store *store, const struct store_asker *asker, const js
 	json_t *computers YG_AUTO(yg_json) = NULL;
 	int64_t running = 0;
 	if (!newest ||
-		count_states(store, json_string_value(json_object_get(newest, "set")), &computers, err) < 0 ||
-		yg_db_number(store->db, "SELECT count(*) FROM jobs WHERE state = 'running'", YG_DB_NO_ARGS,
-			&running, err) < 0)
+		count_states(store, json_string_value(json_object_get(newest, "set")), &computers,
+			err) < 0 ||
+		yg_db_number(store->db, "SELECT count(*) FROM jobs WHERE state = 'running'",
+			YG_DB_NO_ARGS, &running, err) < 0)
 		return -1;
-	return store_give(
-		json_pack("{s:s, s:s, s:o, s:{s:s, s:i}, s:O, s:O, s:{s:I}}", "version", YG_VERSION,
-			"manager_id", store->manager_id, "time", store_time(store->clock_s), "database", "kind",
-			yg_db_kind(store->db) == YG_DB_SQLITE ? "sqlite" : "postgresql", "migration",
-			store->migration, "computers", computers, "newest", newest, "jobs", "running",
-			(json_int_t)running),
+	return store_give(json_pack("{s:s, s:s, s:o, s:{s:s, s:i}, s:O, s:O, s:{s:I}}", "version",
+				  YG_VERSION, "manager_id", store->manager_id, "time",
+				  store_time(store->clock_s), "database", "kind",
+				  yg_db_kind(store->db) == YG_DB_SQLITE ? "sqlite" : "postgresql",
+				  "migration", store->migration, "computers", computers, "newest",
+				  newest, "jobs", "running", (json_int_t)running),
 		out, err);
 }

@@ -7,11 +7,11 @@
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
-#define COLUMNS                                                                                    \
+#define COLUMNS                                                                                     \
 	"c.id, c.name, c.hostname, c.in_group, c.kind, c.address, c.state, c.protection, c.relay, " \
-	"c.relay_port, c.relay_urls, c.policy, p.name, p.fingerprint, c.policy_has, c.set_has, "   \
-	"c.hello, c.status, c.serial, k.not_after, c.online, c.created, c.activated, "             \
-	"c.last_contact "                                                                          \
+	"c.relay_port, c.relay_urls, c.policy, p.name, p.fingerprint, c.policy_has, c.set_has, "    \
+	"c.hello, c.status, c.serial, k.not_after, c.online, c.created, c.activated, "              \
+	"c.last_contact "                                                                           \
 	"FROM computers c JOIN policies p ON p.id = c.policy LEFT JOIN certificates k ON k.serial = c.serial "
 
 json_t *store_difference(const json_t *have, const json_t *newest)
@@ -19,20 +19,22 @@ json_t *store_difference(const json_t *have, const json_t *newest)
 	json_t *list = json_array();
 	size_t i;
 	json_t *want;
-	json_array_foreach (newest, i, want) {
+	json_array_foreach(newest, i, want)
+	{
 		const char *name = json_string_value(json_object_get(want, "name"));
 		json_int_t to = json_integer_value(json_object_get(want, "version"));
 		json_int_t from = 0;
 		size_t k;
 		json_t *item;
-		json_array_foreach (have, k, item) {
+		json_array_foreach(have, k, item)
+		{
 			const char *other = json_string_value(json_object_get(item, "name"));
 			if (name && other && strcmp(name, other) == 0)
 				from = json_integer_value(json_object_get(item, "version"));
 		}
 		if (name && from != to)
-			(void)json_array_append_new(
-				list, json_pack("{s:s, s:I, s:I}", "name", name, "from", from, "to", to));
+			(void)json_array_append_new(list,
+				json_pack("{s:s, s:I, s:I}", "name", name, "from", from, "to", to));
 	}
 	if (json_array_size(list) == 0) {
 		json_decref(list);
@@ -49,8 +51,8 @@ static const char *against_newest(const char *set, const json_t *components, con
 	if (strcmp(set, newest_set) == 0)
 		return "current";
 	/* A computer may run fewer components than there are: then versions decide. */
-	json_t *old YG_AUTO(yg_json) =
-		store_difference(components, json_object_get(newest, "components"));
+	json_t *old YG_AUTO(
+		yg_json) = store_difference(components, json_object_get(newest, "components"));
 	return old ? "old" : "current";
 }
 
@@ -74,25 +76,26 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 	const char *urls = yg_rows_text(rows, 10);
 	json_t *components YG_AUTO(yg_json) = member_array(status, "components");
 	json_t *made = json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:s, s:s}", "id",
-		yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "hostname", yg_rows_text(rows, 2),
-		"group", yg_rows_text(rows, 3), "kind", yg_rows_text(rows, 4), "address",
-		yg_rows_text(rows, 5), "state", yg_rows_text(rows, 6), "protection", yg_rows_text(rows, 7));
+		yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "hostname",
+		yg_rows_text(rows, 2), "group", yg_rows_text(rows, 3), "kind",
+		yg_rows_text(rows, 4), "address", yg_rows_text(rows, 5), "state",
+		yg_rows_text(rows, 6), "protection", yg_rows_text(rows, 7));
 	json_t *rest YG_AUTO(yg_json) = json_pack(
 		"{s:s, s:b, s:o, s:o, s:b, s:{s:s, s:s, s:s, s:s}, s:O, s:s, s:s}", "agent_state",
-		!activated			? "activation_required"
+		!activated                      ? "activation_required"
 			: yg_rows_int(rows, 20) ? "online"
 						: "offline",
 		"relay", yg_rows_int(rows, 8) != 0, "relay_port",
 		yg_rows_int(rows, 8) ? json_integer((json_int_t)yg_rows_int(rows, 9)) : json_null(),
-		"relay_urls", urls ? store_parse(urls) : json_array(), "relay_urls_fixed", urls != NULL, "policy",
-		"id", yg_rows_text(rows, 11), "name", yg_rows_text(rows, 12), "fingerprint",
-		yg_rows_text(rows, 13), "sent",
+		"relay_urls", urls ? store_parse(urls) : json_array(), "relay_urls_fixed",
+		urls != NULL, "policy", "id", yg_rows_text(rows, 11), "name",
+		yg_rows_text(rows, 12), "fingerprint", yg_rows_text(rows, 13), "sent",
 		strcmp(yg_rows_text(rows, 13), yg_rows_text(rows, 14)) == 0 ? "current" : "pending",
 		"components", components, "set", yg_rows_text(rows, 15), "newest",
 		against_newest(yg_rows_text(rows, 15), components, newest));
 	json_t *times YG_AUTO(yg_json) = json_pack("{s:o, s:o, s:o}", "created",
-		store_time(yg_rows_int(rows, 21)), "activated", store_time_or_null(rows, 22), "last_contact",
-		store_time_or_null(rows, 23));
+		store_time(yg_rows_int(rows, 21)), "activated", store_time_or_null(rows, 22),
+		"last_contact", store_time_or_null(rows, 23));
 	if (!made || !rest || !times || json_object_update(made, rest) < 0 ||
 		json_object_update(made, times) < 0) {
 		json_decref(made);
@@ -167,7 +170,8 @@ int op_computers_list(struct store *store, const struct store_asker *asker, cons
 	const char *state;
 	const char *policy;
 	bool relay;
-	if (store_page(args, &page, err) < 0 || yg_json_str_or(args, "text", 200, "", &text, err) < 0 ||
+	if (store_page(args, &page, err) < 0 ||
+		yg_json_str_or(args, "text", 200, "", &text, err) < 0 ||
 		yg_json_str_or(args, "state", 40, "", &state, err) < 0 ||
 		yg_json_str_or(args, "policy", 64, "", &policy, err) < 0 ||
 		yg_json_bool_or(args, "relay", false, &relay, err) < 0)
@@ -210,7 +214,8 @@ int op_computers_components(struct store *store, const struct store_asker *asker
 	const char *id;
 	json_t *computer YG_AUTO(yg_json) = NULL;
 	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
-	if (!newest || yg_json_str(args, "id", 64, &id, err) < 0 || get(store, id, &computer, err) < 0)
+	if (!newest || yg_json_str(args, "id", 64, &id, err) < 0 ||
+		get(store, id, &computer, err) < 0)
 		return -1;
 	json_t *items YG_AUTO(yg_json) = json_array();
 	json_t *have = json_object_get(computer, "components");
@@ -219,32 +224,34 @@ int op_computers_components(struct store *store, const struct store_asker *asker
 	size_t k;
 	json_t *item;
 	json_t *other;
-	json_array_foreach (have, i, item) {
+	json_array_foreach(have, i, item)
+	{
 		json_t *name = json_object_get(item, "name");
 		json_t *version = json_object_get(item, "version");
 		json_t *newer = NULL;
-		json_array_foreach (want, k, other)
-			if (json_equal(json_object_get(other, "name"), name))
-				newer = json_object_get(other, "version");
+		json_array_foreach(want, k,
+			other) if (json_equal(json_object_get(other, "name"), name))
+			newer = json_object_get(other, "version");
 		if (store_add(items,
-			    json_pack("{s:O, s:O, s:O, s:s}", "name", name, "version", version, "newest",
-				    newer ? newer : json_null(), "state",
-				    !newer			       ? "unknown"
+			    json_pack("{s:O, s:O, s:O, s:s}", "name", name, "version", version,
+				    "newest", newer ? newer : json_null(), "state",
+				    !newer                               ? "unknown"
 					    : json_equal(newer, version) ? "current"
 									 : "old"),
 			    err) < 0)
 			return -1;
 	}
 	/* What it does not have at all. */
-	json_array_foreach (want, k, other) {
+	json_array_foreach(want, k, other)
+	{
 		bool there = false;
-		json_array_foreach (have, i, item)
-			there = there ||
-				json_equal(json_object_get(other, "name"), json_object_get(item, "name"));
+		json_array_foreach(have, i, item) there = there ||
+			json_equal(json_object_get(other, "name"), json_object_get(item, "name"));
 		if (!there &&
 			store_add(items,
-				json_pack("{s:O, s:n, s:O, s:s}", "name", json_object_get(other, "name"), "version",
-					"newest", json_object_get(other, "version"), "state", "old"),
+				json_pack("{s:O, s:n, s:O, s:s}", "name",
+					json_object_get(other, "name"), "version", "newest",
+					json_object_get(other, "version"), "state", "old"),
 				err) < 0)
 			return -1;
 	}
@@ -273,8 +280,8 @@ static int assign(struct store *store, const struct store_asker *asker, const ch
 	if (changed == 0)
 		return 0;
 	if (store_event(store, 253, id, NULL,
-		    json_pack("{s:s, s:s, s:s}", "computer", name, "policy", yg_rows_text(rows, 0), "who",
-			    asker->name),
+		    json_pack("{s:s, s:s, s:s}", "computer", name, "policy", yg_rows_text(rows, 0),
+			    "who", asker->name),
 		    err) < 0)
 		return -1;
 	return store_command(store, id, NULL, json_pack("{s:s}", "command", "policy"), err);
@@ -288,7 +295,8 @@ static int set_urls(struct store *store, const char *id, const json_t *args, str
 	json_t *url;
 	if (yg_json_array(args, "relay_urls", 16, &urls, err) < 0)
 		return -1;
-	json_array_foreach (urls, i, url) {
+	json_array_foreach(urls, i, url)
+	{
 		const char *text = json_string_value(url);
 		if (!text || strncmp(text, "https://", 8) != 0 || strlen(text) > 300)
 			return yg_fail_cause(err, YG_EFORMAT, "net.url",
@@ -327,20 +335,24 @@ int op_computers_update(struct store *store, const struct store_asker *asker, co
 	}
 	if (group) {
 		size_t len = strlen(changes);
-		(void)snprintf(changes + len, sizeof(changes) - len, "%sgroup", len > 0 ? ", " : "");
+		(void)snprintf(changes + len, sizeof(changes) - len, "%sgroup",
+			len > 0 ? ", " : "");
 		if (yg_db_exec(store->db, "UPDATE computers SET in_group = $2 WHERE id = $1",
-			    YG_DB_ARGS(yg_db_text(id), yg_db_text(group[0] ? group : NULL)), NULL, err) < 0)
+			    YG_DB_ARGS(yg_db_text(id), yg_db_text(group[0] ? group : NULL)), NULL,
+			    err) < 0)
 			return -1;
 	}
 	if (json_object_get(args, "relay_urls")) {
 		size_t len = strlen(changes);
-		(void)snprintf(changes + len, sizeof(changes) - len, "%srelay_urls", len > 0 ? ", " : "");
+		(void)snprintf(changes + len, sizeof(changes) - len, "%srelay_urls",
+			len > 0 ? ", " : "");
 		if (set_urls(store, id, args, err) < 0)
 			return -1;
 	}
 	if (changes[0] != '\0' &&
 		store_event(store, 252, id, NULL,
-			json_pack("{s:s, s:s, s:s}", "computer", name, "changes", changes, "who", asker->name),
+			json_pack("{s:s, s:s, s:s}", "computer", name, "changes", changes, "who",
+				asker->name),
 			err) < 0)
 		return -1;
 	if (policy && assign(store, asker, id, name, policy, err) < 0)
@@ -354,18 +366,20 @@ int op_computers_delete(struct store *store, const struct store_asker *asker, co
 	const char *id;
 	char name[208];
 	int64_t relay = 0;
-	if (yg_json_str(args, "id", 64, &id, err) < 0 || store_computer_name(store, id, name, err) < 0 ||
+	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
+		store_computer_name(store, id, name, err) < 0 ||
 		store_job_forget(store, id, err) < 0 ||
 		yg_db_number(store->db, "SELECT relay FROM computers WHERE id = $1",
 			YG_DB_ARGS(yg_db_text(id)), &relay, err) < 0)
 		return -1;
 	if (yg_db_exec(store->db, "UPDATE certificates SET revoked = 1 WHERE computer = $1",
 		    YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1", YG_DB_ARGS(yg_db_text(id)),
-			NULL, err) < 0 ||
+		yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1",
+			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 		yg_db_exec(store->db, "DELETE FROM computer_components WHERE computer = $1",
 			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db, "UPDATE computers SET deleted = 1, online = 0, relay = 0 WHERE id = $1",
+		yg_db_exec(store->db,
+			"UPDATE computers SET deleted = 1, online = 0, relay = 0 WHERE id = $1",
 			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0)
 		return -1;
 	if (store_event(store, 708, id, NULL,
@@ -395,7 +409,8 @@ int op_computers_policy(struct store *store, const struct store_asker *asker, co
 		store_computer_name(store, id, name, err) < 0 ||
 		(policy && assign(store, asker, id, name, policy, err) < 0))
 		return -1;
-	json_t *order YG_AUTO(yg_json) = json_pack("{s:s, s:[s]}", "kind", "policy", "computers", id);
+	json_t *order YG_AUTO(
+		yg_json) = json_pack("{s:s, s:[s]}", "kind", "policy", "computers", id);
 	if (store_job_make(store, asker, order, job, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:s}", "job", job), out, err);

@@ -15,10 +15,10 @@
 #include "proto/event.h"
 #include "proto/wire.h"
 
-#define SCAN_MAX   20000 /* events looked at for one page of a text search */
-#define CHUNK      500
-#define CLEAN_MAX  20000 /* events dropped in one transaction */
-#define AHEAD_S    86400 /* an agent's clock may be so far ahead before its times are not believed */
+#define SCAN_MAX  20000 /* events looked at for one page of a text search */
+#define CHUNK     500
+#define CLEAN_MAX 20000 /* events dropped in one transaction */
+#define AHEAD_S   86400 /* an agent's clock may be so far ahead before its times are not believed */
 
 static int insert(struct store *store, uint32_t id, enum yg_event_origin origin,
 	const char *computer, const char *epoch, int64_t seq, const char *job, int64_t happened,
@@ -31,9 +31,10 @@ static int insert(struct store *store, uint32_t id, enum yg_event_origin origin,
 	return yg_db_exec(store->db,
 		"INSERT INTO events (id, level, origin, computer, epoch, agent_seq, job, happened, received, "
 		"params) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-		YG_DB_ARGS(yg_db_int(id), yg_db_int(event ? event->level : YG_EVENT_INFO), yg_db_int(origin),
-			yg_db_text(computer), yg_db_text(epoch), yg_db_int_or_null(epoch != NULL, seq),
-			yg_db_text(job), yg_db_int(happened), yg_db_int(store->clock_s), yg_db_text(text)),
+		YG_DB_ARGS(yg_db_int(id), yg_db_int(event ? event->level : YG_EVENT_INFO),
+			yg_db_int(origin), yg_db_text(computer), yg_db_text(epoch),
+			yg_db_int_or_null(epoch != NULL, seq), yg_db_text(job), yg_db_int(happened),
+			yg_db_int(store->clock_s), yg_db_text(text)),
 		changed, err);
 }
 
@@ -45,8 +46,10 @@ int store_event(struct store *store, uint32_t id, const char *computer, const ch
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	struct yg_err why = {0};
 	if (yg_event_check(id, owned, &why) < 0)
-		yg_log(YG_LOG_ERROR, "store.event", "event %u does not fit the catalogue: %s", id, why.msg);
-	return insert(store, id, YG_EVENT_MANAGER, computer, NULL, 0, job, store->clock_s, owned, NULL, err);
+		yg_log(YG_LOG_ERROR, "store.event", "event %u does not fit the catalogue: %s", id,
+			why.msg);
+	return insert(store, id, YG_EVENT_MANAGER, computer, NULL, 0, job, store->clock_s, owned,
+		NULL, err);
 }
 
 /* Agents say which engine refused what in event 1001; a policy job of that computer fails with it. */
@@ -98,7 +101,8 @@ int op_events_add(struct store *store, const struct store_asker *asker, const js
 	int64_t unknown = 0;
 	size_t i;
 	json_t *entry;
-	json_array_foreach (entries, i, entry) {
+	json_array_foreach(entries, i, entry)
+	{
 		/* One that breaks the rules would come again for ever, and all behind it would wait: it is
 		 * logged, acknowledged and dropped.
 		 */
@@ -107,8 +111,8 @@ int op_events_add(struct store *store, const struct store_asker *asker, const js
 		if (seq > ack)
 			ack = seq;
 		if (yg_wire_check(YG_WIRE_ENTRY, entry, &why) < 0) {
-			yg_log(YG_LOG_WARN, "store.entry", "computer %s: entries[%zu] dropped: %s", asker->id, i,
-				why.msg);
+			yg_log(YG_LOG_WARN, "store.entry", "computer %s: entries[%zu] dropped: %s",
+				asker->id, i, why.msg);
 			continue;
 		}
 		const char *kind = json_string_value(json_object_get(entry, "kind"));
@@ -124,7 +128,9 @@ int op_events_add(struct store *store, const struct store_asker *asker, const js
 	}
 	if (unknown > 0 &&
 		store_event(store, 20007, asker->id, NULL,
-			json_pack("{s:s, s:I}", "computer", asker->name, "count", (json_int_t)unknown), err) < 0)
+			json_pack("{s:s, s:I}", "computer", asker->name, "count",
+				(json_int_t)unknown),
+			err) < 0)
 		return -1;
 	return store_give(json_pack("{s:I}", "ack", (json_int_t)ack), out, err);
 }
@@ -148,8 +154,8 @@ static int moment(const json_t *args, const char *name, int64_t preset, int64_t 
 	return 0;
 }
 
-static int word(const json_t *args, const char *name, const char *(*word_of)(uint8_t), uint8_t count,
-	int64_t *out, struct yg_err *err)
+static int word(const json_t *args, const char *name, const char *(*word_of)(uint8_t),
+	uint8_t count, int64_t *out, struct yg_err *err)
 {
 	const char *text;
 	*out = -1;
@@ -186,7 +192,8 @@ static int read_filter(const json_t *args, const struct store_asker *asker, stru
 		word(args, "origin", yg_event_origin_name, 2, &filter->origin, err) < 0 ||
 		yg_json_str_or(args, "computer", 64, "", &filter->computer, err) < 0 ||
 		yg_json_str_or(args, "job", 64, "", &filter->job, err) < 0 ||
-		yg_json_str_or(args, "text", 200, "", &text, err) < 0 || store_page(args, &page, err) < 0)
+		yg_json_str_or(args, "text", 200, "", &text, err) < 0 ||
+		store_page(args, &page, err) < 0)
 		return -1;
 	if (page.cursor[0] != '\0' && yg_str_u64(page.cursor, INT64_MAX, &before, err) < 0)
 		return yg_wrap(err, "cursor");
@@ -202,11 +209,11 @@ static int read_filter(const json_t *args, const struct store_asker *asker, stru
 }
 
 /* The same question with and without a computer: each has its own index. */
-#define SEARCH(where)                                                                              \
-	"SELECT e.number, e.id, e.level, e.origin, e.computer, c.name, e.job, e.happened, "        \
+#define SEARCH(where)                                                                                \
+	"SELECT e.number, e.id, e.level, e.origin, e.computer, c.name, e.job, e.happened, "          \
 	"e.received, e.params FROM events e LEFT JOIN computers c ON c.id = e.computer WHERE " where \
-	"e.number < $1 AND e.happened >= $2 AND e.happened < $3 AND ($4 < 0 OR e.id = $4) AND "    \
-	"($5 < 0 OR e.level = $5) AND ($6 < 0 OR e.origin = $6) AND ($7 = '' OR e.job = $7) AND "  \
+	"e.number < $1 AND e.happened >= $2 AND e.happened < $3 AND ($4 < 0 OR e.id = $4) AND "      \
+	"($5 < 0 OR e.level = $5) AND ($6 < 0 OR e.origin = $6) AND ($7 = '' OR e.job = $7) AND "    \
 	"($8 = '' OR e.computer = $8) ORDER BY e.number DESC LIMIT $9"
 
 static int ask(struct store *store, const struct filter *filter, int64_t limit,
@@ -217,7 +224,8 @@ static int ask(struct store *store, const struct filter *filter, int64_t limit,
 		yg_db_int(filter->origin), yg_db_text(filter->job), yg_db_text(filter->computer),
 		yg_db_int(limit)};
 	if (filter->computer[0] != '\0')
-		return yg_db_query(store->db, SEARCH("e.computer = $8 AND "), args, YG_COUNT(args), rows, err);
+		return yg_db_query(store->db, SEARCH("e.computer = $8 AND "), args, YG_COUNT(args),
+			rows, err);
 	return yg_db_query(store->db, SEARCH(""), args, YG_COUNT(args), rows, err);
 }
 
@@ -229,7 +237,8 @@ static json_t *event_json(const struct yg_rows *rows, const struct filter *filte
 	json_t *params YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 9));
 	const char *name = yg_event_name(id, filter->lang);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(2 * YG_EVENT_TEXT_MAX);
-	if (yg_event_render(id, params, filter->lang, &text, err) < 0 || yg_buf_add(&text, "", 1, err) < 0)
+	if (yg_event_render(id, params, filter->lang, &text, err) < 0 ||
+		yg_buf_add(&text, "", 1, err) < 0)
 		return NULL;
 	if (filter->text) {
 		char *all YG_AUTO(mem) = yg_str_format("%s\n%s", name, (const char *)text.data);
@@ -243,13 +252,15 @@ static json_t *event_json(const struct yg_rows *rows, const struct filter *filte
 	}
 	json_t *computer = yg_rows_null(rows, 4)
 		? json_null()
-		: json_pack("{s:s, s:s?}", "id", yg_rows_text(rows, 4), "name", yg_rows_text(rows, 5));
+		: json_pack("{s:s, s:s?}", "id", yg_rows_text(rows, 4), "name",
+			  yg_rows_text(rows, 5));
 	json_t *made = json_pack("{s:I, s:I, s:s, s:o, s:o, s:s, s:o, s:s?, s:s, s:s, s:O}", "seq",
 		(json_int_t)yg_rows_int(rows, 0), "id", (json_int_t)id, "level",
-		yg_event_level_name((uint8_t)yg_rows_int(rows, 2)), "time", store_time(yg_rows_int(rows, 7)),
-		"received", store_time(yg_rows_int(rows, 8)), "origin",
-		yg_event_origin_name((uint8_t)yg_rows_int(rows, 3)), "computer", computer, "job",
-		yg_rows_text(rows, 6), "name", name, "description", (const char *)text.data, "params", params);
+		yg_event_level_name((uint8_t)yg_rows_int(rows, 2)), "time",
+		store_time(yg_rows_int(rows, 7)), "received", store_time(yg_rows_int(rows, 8)),
+		"origin", yg_event_origin_name((uint8_t)yg_rows_int(rows, 3)), "computer", computer,
+		"job", yg_rows_text(rows, 6), "name", name, "description", (const char *)text.data,
+		"params", params);
 	if (!made)
 		(void)yg_fail(err, YG_ESYSTEM, "event %u cannot be shown", id);
 	return made;
@@ -268,7 +279,8 @@ static int search(struct store *store, struct filter *filter, int64_t limit, jso
 		if (ask(store, filter, chunk, &rows, err) < 0)
 			return -1;
 		int more = 0;
-		while ((int64_t)json_array_size(items) < limit && (more = yg_rows_next(rows, err)) > 0) {
+		while ((int64_t)json_array_size(items) < limit &&
+			(more = yg_rows_next(rows, err)) > 0) {
 			got++;
 			filter->before = yg_rows_int(rows, 0);
 			json_t *item = event_json(rows, filter, err);
@@ -313,11 +325,12 @@ int op_events_catalogue(struct store *store, const struct store_asker *asker, co
 	for (size_t i = 0; i < count; i++) {
 		uint32_t id = all[i].id;
 		if (store_add(items,
-			    json_pack("{s:I, s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s}}", "id", (json_int_t)id, "level",
-				    yg_event_level_name(all[i].level), "origin",
-				    yg_event_origin_name(all[i].origin), "name", "en",
-				    yg_event_name(id, YG_LANG_EN), "ja", yg_event_name(id, YG_LANG_JA), "text",
-				    "en", yg_event_template(id, YG_LANG_EN), "ja",
+			    json_pack("{s:I, s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s}}", "id",
+				    (json_int_t)id, "level", yg_event_level_name(all[i].level),
+				    "origin", yg_event_origin_name(all[i].origin), "name", "en",
+				    yg_event_name(id, YG_LANG_EN), "ja",
+				    yg_event_name(id, YG_LANG_JA), "text", "en",
+				    yg_event_template(id, YG_LANG_EN), "ja",
 				    yg_event_template(id, YG_LANG_JA)),
 			    err) < 0)
 			return -1;
@@ -333,5 +346,6 @@ int store_events_clean(struct store *store, struct yg_err *err)
 	return yg_db_exec(store->db,
 		"DELETE FROM events WHERE number IN (SELECT number FROM events WHERE received < $1 ORDER BY "
 		"number LIMIT $2)",
-		YG_DB_ARGS(yg_db_int(store->clock_s - days * 86400), yg_db_int(CLEAN_MAX)), NULL, err);
+		YG_DB_ARGS(yg_db_int(store->clock_s - days * 86400), yg_db_int(CLEAN_MAX)), NULL,
+		err);
 }

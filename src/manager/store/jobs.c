@@ -81,7 +81,8 @@ static int open_parts(struct store *store, const char *job, struct part **out, s
 	struct yg_err *err)
 {
 	int64_t many = 0;
-	if (yg_db_number(store->db, "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0",
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0",
 		    YG_DB_ARGS(yg_db_text(job)), &many, err) < 0)
 		return -1;
 	struct part *list YG_AUTO(mem) = calloc((size_t)many + 1, sizeof(*list));
@@ -141,7 +142,8 @@ static json_t *updated(const json_t *detail)
 	json_t *list = json_array();
 	size_t i;
 	json_t *item;
-	json_array_foreach (json_object_get(detail, "updated"), i, item) {
+	json_array_foreach(json_object_get(detail, "updated"), i, item)
+	{
 		const char *name = json_string_value(json_object_get(item, "name"));
 		const json_t *to = json_object_get(item, "to");
 		if (name && json_is_integer(to))
@@ -182,7 +184,8 @@ static int tell(struct store *store, const struct job *job, const struct part *p
 		id = good ? 1603 : 1604;
 		break;
 	case YG_JOB_SCAN:
-		id = good ? 0 : 20009; /* a good end is the agent's own event, with what was found */
+		id = good ? 0
+			  : 20009; /* a good end is the agent's own event, with what was found */
 		break;
 	case YG_JOB_POLICY:
 		id = good ? 720 : 721;
@@ -195,8 +198,8 @@ static int tell(struct store *store, const struct job *job, const struct part *p
 		return 0; /* 1601 comes once, for the group */
 	if (part->relay &&
 		store_event(store, 1602, part->computer, job->id,
-			json_pack("{s:s, s:s, s:s, s:s}", "group", GROUP, "computer", part->name, "cause", cause,
-				"detail", detail),
+			json_pack("{s:s, s:s, s:s, s:s}", "group", GROUP, "computer", part->name,
+				"cause", cause, "detail", detail),
 			err) < 0)
 		return -1;
 	if (id == 0)
@@ -229,8 +232,8 @@ static int pass_on(struct store *store, const struct job *job, const struct part
 	if (yg_db_query(store->db,
 		    "SELECT job FROM job_computers WHERE joined = $1 AND computer = $2 AND part = $3 AND final "
 		    "= 0",
-		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer), yg_db_text(which)), &rows,
-		    err) < 0)
+		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer), yg_db_text(which)),
+		    &rows, err) < 0)
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0)
@@ -244,15 +247,15 @@ static int pass_on(struct store *store, const struct job *job, const struct part
 		    "UPDATE job_computers SET state = $4, final = 1, phase = 'done', cause = $5, sentence = $6, "
 		    "detail = $7, ended = $8 WHERE joined = $1 AND computer = $2 AND part = $3 AND final = 0",
 		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer), yg_db_text(which),
-			    yg_db_text(result->outcome), yg_db_text(result->cause), yg_db_text(result->sentence),
-			    yg_db_text(detail), yg_db_int(store->clock_s)),
+			    yg_db_text(result->outcome), yg_db_text(result->cause),
+			    yg_db_text(result->sentence), yg_db_text(detail),
+			    yg_db_int(store->clock_s)),
 		    NULL, err) < 0)
 		return -1;
 	size_t i;
 	json_t *id;
-	json_array_foreach (jobs, i, id)
-		if (advance(store, json_string_value(id), err) < 0)
-			return -1;
+	json_array_foreach(jobs, i,
+		id) if (advance(store, json_string_value(id), err) < 0) return -1;
 	return 0;
 }
 
@@ -266,8 +269,9 @@ static int finish(struct store *store, const struct job *job, const struct part 
 		    "UPDATE job_computers SET state = $4, final = 1, phase = 'done', cause = $5, sentence = $6, "
 		    "detail = $7, ended = $8 WHERE job = $1 AND computer = $2 AND part = $3 AND final = 0",
 		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
-			    yg_db_text(part->relay ? "relay" : "agent"), yg_db_text(result->outcome),
-			    yg_db_text(result->cause), yg_db_text(result->sentence), yg_db_text(detail),
+			    yg_db_text(part->relay ? "relay" : "agent"),
+			    yg_db_text(result->outcome), yg_db_text(result->cause),
+			    yg_db_text(result->sentence), yg_db_text(detail),
 			    yg_db_int(store->clock_s)),
 		    &changed, err) < 0)
 		return -1;
@@ -292,7 +296,8 @@ static int fail_open(struct store *store, const struct job *job, bool relays_onl
 	if (open_parts(store, job->id, &parts, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if ((!relays_only || parts[i].relay) && finish(store, job, &parts[i], result, err) < 0)
+		if ((!relays_only || parts[i].relay) &&
+			finish(store, job, &parts[i], result, err) < 0)
 			return -1;
 	return 0;
 }
@@ -355,7 +360,9 @@ static int tell_difference(struct store *store, const struct job *job, const str
 	if (!what)
 		return 0;
 	return store_event(store, 276, part->computer, job->id,
-		json_pack("{s:s, s:o, s:s}", "computer", part->name, "components", what, "set", set), err);
+		json_pack("{s:s, s:o, s:s}", "computer", part->name, "components", what, "set",
+			set),
+		err);
 }
 
 static int requested(struct store *store, const struct job *job, const struct part *part,
@@ -386,8 +393,8 @@ static int begin_agents(struct store *store, struct job *job, struct yg_err *err
 		if (part->relay)
 			continue;
 		json_t *who = NULL;
-		json_t *body = json_pack(
-			"{s:s, s:s}", "command", yg_job_kind_name(job->kind), "job", job->id);
+		json_t *body = json_pack("{s:s, s:s}", "command", yg_job_kind_name(job->kind),
+			"job", job->id);
 		int rc = 0;
 		switch (job->kind) {
 		case YG_JOB_UPDATE:
@@ -402,8 +409,8 @@ static int begin_agents(struct store *store, struct job *job, struct yg_err *err
 		case YG_JOB_ROLLBACK:
 		case YG_JOB_POLICY:
 			who = json_pack("{s:s, s:s}", "computer", part->name, "who", job->by);
-			rc = store_event(
-				store, job->kind == YG_JOB_ROLLBACK ? 274 : 256, part->computer, job->id, who, err);
+			rc = store_event(store, job->kind == YG_JOB_ROLLBACK ? 274 : 256,
+				part->computer, job->id, who, err);
 			break;
 		case YG_JOB_SCAN:
 			(void)json_object_set(body, "paths", job->paths);
@@ -460,7 +467,8 @@ static int count_relays(struct store *store, const struct job *job, struct relay
 			relays->good++;
 			(void)snprintf(relays->set, sizeof(relays->set), "%s", set_of(detail));
 		} else if (!relays->sentence) {
-			(void)snprintf(relays->cause, sizeof(relays->cause), "%s", yg_rows_text(rows, 3));
+			(void)snprintf(relays->cause, sizeof(relays->cause), "%s",
+				yg_rows_text(rows, 3));
 			relays->sentence = strdup(yg_rows_text(rows, 4));
 		}
 	}
@@ -474,7 +482,8 @@ static int leave_relays(struct store *store, struct job *job, struct yg_err *err
 	if (count_relays(store, job, &relays, err) < 0)
 		return -1;
 	/* Half the time is the agents'. */
-	if (relays.open > 0 && store->clock_s >= job->created + (job->deadline - job->created) / 2) {
+	if (relays.open > 0 &&
+		store->clock_s >= job->created + (job->deadline - job->created) / 2) {
 		const struct result late = {"failed", "job.timeout", "", NULL};
 		if (fail_open(store, job, true, &late, err) < 0)
 			return -1;
@@ -488,8 +497,8 @@ static int leave_relays(struct store *store, struct job *job, struct yg_err *err
 	if (!ready || job->check_until > store->clock_s)
 		return 0;
 	if (relays.all > 0 && relays.good == 0) {
-		const struct result same = {
-			"failed", relays.cause, relays.sentence ? relays.sentence : "", NULL};
+		const struct result same = {"failed", relays.cause,
+			relays.sentence ? relays.sentence : "", NULL};
 		return fail_open(store, job, false, &same, err);
 	}
 	if (relays.all > 0) {
@@ -521,8 +530,8 @@ static int tell_whole(struct store *store, const struct job *job, struct yg_err 
 			continue;
 		if (++bad > FAILED_MAX)
 			continue;
-		char *detail YG_AUTO(mem) =
-			more_than_cause(yg_rows_text(rows, 2), yg_rows_text(rows, 3));
+		char *detail YG_AUTO(
+			mem) = more_than_cause(yg_rows_text(rows, 2), yg_rows_text(rows, 3));
 		if (store_add(failures,
 			    json_pack("{s:s, s:s, s:s}", "computer", yg_rows_text(rows, 1), "cause",
 				    yg_rows_text(rows, 2), "sentence", detail ? detail : ""),
@@ -535,8 +544,8 @@ static int tell_whole(struct store *store, const struct job *job, struct yg_err 
 		return store_event(store, 2204, NULL, job->id,
 			json_pack("{s:I, s:s}", "computers", (json_int_t)all, "job", job->id), err);
 	return store_event(store, 2205, NULL, job->id,
-		json_pack("{s:I, s:I, s:O, s:s}", "failed", (json_int_t)bad, "computers", (json_int_t)all,
-			"failures", failures, "job", job->id),
+		json_pack("{s:I, s:I, s:O, s:s}", "failed", (json_int_t)bad, "computers",
+			(json_int_t)all, "failures", failures, "job", job->id),
 		err);
 }
 
@@ -544,7 +553,8 @@ static int end_if_done(struct store *store, const struct job *job, struct yg_err
 {
 	int64_t open = 0;
 	int64_t bad = 0;
-	if (yg_db_number(store->db, "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0",
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0",
 		    YG_DB_ARGS(yg_db_text(job->id)), &open, err) < 0)
 		return -1;
 	if (open > 0)
@@ -561,9 +571,9 @@ static int end_if_done(struct store *store, const struct job *job, struct yg_err
 			"UPDATE jobs SET state = 'done', phase = 'done', outcome = $2, ended = $3 WHERE id = $1 "
 			"AND state = 'running'",
 			YG_DB_ARGS(yg_db_text(job->id),
-				yg_db_text(bad > 0		 ? "failed"
-						   : cancelled > 0 ? "cancelled"
-								   : "success"),
+				yg_db_text(bad > 0              ? "failed"
+						: cancelled > 0 ? "cancelled"
+								: "success"),
 				yg_db_int(store->clock_s)),
 			&changed, err) < 0)
 		return -1;
@@ -608,9 +618,8 @@ static int advance_all(struct store *store, struct yg_err *err)
 	store->running = json_array_size(ids) > 0;
 	size_t i;
 	json_t *id;
-	json_array_foreach (ids, i, id)
-		if (advance(store, json_string_value(id), err) < 0)
-			return -1;
+	json_array_foreach(ids, i,
+		id) if (advance(store, json_string_value(id), err) < 0) return -1;
 	return 0;
 }
 
@@ -631,7 +640,8 @@ static int find_part(struct store *store, const char *computer, const char *ref,
 	if (more < 0)
 		return -1;
 	if (more == 0)
-		return yg_fail(err, YG_EABSENT, "job '%s': not one of computer '%s'", ref, computer);
+		return yg_fail(err, YG_EABSENT, "job '%s': not one of computer '%s'", ref,
+			computer);
 	(void)snprintf(part->computer, sizeof(part->computer), "%s", computer);
 	(void)snprintf(part->name, sizeof(part->name), "%s", yg_rows_text(rows, 2));
 	part->relay = strcmp(yg_rows_text(rows, 1), "relay") == 0;
@@ -647,7 +657,8 @@ int store_job_result(struct store *store, const char *computer, const json_t *en
 	const char *ref = json_string_value(json_object_get(entry, "job"));
 	struct yg_err why = {0};
 	if (find_part(store, computer, ref, &job, &part, &why) < 0) {
-		if (why.code == YG_EABSENT) { /* an update that somebody started at the computer itself */
+		if (why.code ==
+			YG_EABSENT) { /* an update that somebody started at the computer itself */
 			yg_log(YG_LOG_INFO, "store.result", "computer %s: %s", computer, why.msg);
 			return 0;
 		}
@@ -658,7 +669,8 @@ int store_job_result(struct store *store, const char *computer, const json_t *en
 	const char *sentence = json_string_value(json_object_get(entry, "sentence"));
 	json_t *detail = json_object_get(entry, "detail");
 	const struct result result = {json_string_value(json_object_get(entry, "outcome")),
-		cause ? cause : "", sentence ? sentence : "", json_is_object(detail) ? detail : NULL};
+		cause ? cause : "", sentence ? sentence : "",
+		json_is_object(detail) ? detail : NULL};
 	if (finish(store, &job, &part, &result, err) < 0)
 		return -1;
 	return advance(store, job.id, err);
@@ -684,7 +696,8 @@ int store_job_progress(struct store *store, const char *computer, const json_t *
 		"$6 END, total = CASE WHEN $5 = 0 THEN total ELSE $7 END WHERE job = $1 AND computer = $2 AND "
 		"part = $3 AND final = 0",
 		YG_DB_ARGS(yg_db_text(job.id), yg_db_text(computer),
-			yg_db_text(part.relay ? "relay" : "agent"), yg_db_text(phase), yg_db_int(counts),
+			yg_db_text(part.relay ? "relay" : "agent"), yg_db_text(phase),
+			yg_db_int(counts),
 			yg_db_int(json_integer_value(json_object_get(entry, "done"))),
 			yg_db_int(json_integer_value(json_object_get(entry, "of")))),
 		NULL, err);
@@ -718,11 +731,13 @@ static int end_policy(struct store *store, const char *computer, const struct re
 		return -1;
 	size_t i;
 	json_t *id;
-	json_array_foreach (ids, i, id) {
+	json_array_foreach(ids, i, id)
+	{
 		struct job job YG_AUTO(job) = {0};
 		struct part part = {0};
 		if (find_part(store, computer, json_string_value(id), &job, &part, err) < 0 ||
-			finish(store, &job, &part, result, err) < 0 || advance(store, job.id, err) < 0)
+			finish(store, &job, &part, result, err) < 0 ||
+			advance(store, job.id, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -765,11 +780,13 @@ int store_job_forget(struct store *store, const char *computer, struct yg_err *e
 	const struct result gone = {"cancelled", "job.cancelled", "", NULL};
 	size_t i;
 	json_t *ref;
-	json_array_foreach (refs, i, ref) {
+	json_array_foreach(refs, i, ref)
+	{
 		struct job job YG_AUTO(job) = {0};
 		struct part part = {0};
 		if (find_part(store, computer, json_string_value(ref), &job, &part, err) < 0 ||
-			finish(store, &job, &part, &gone, err) < 0 || advance(store, job.id, err) < 0)
+			finish(store, &job, &part, &gone, err) < 0 ||
+			advance(store, job.id, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -800,7 +817,9 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 			return -1;
 		int more;
 		while ((more = yg_rows_next(rows, err)) > 0)
-			if (store_add(list, json_pack("[s, s]", yg_rows_text(rows, 0), yg_rows_text(rows, 1)),
+			if (store_add(list,
+				    json_pack("[s, s]", yg_rows_text(rows, 0),
+					    yg_rows_text(rows, 1)),
 				    err) < 0)
 				return -1;
 		if (more < 0)
@@ -812,11 +831,13 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 		json_t *item;
 		if (yg_json_array(args, "computers", 50000, &ids, err) < 0)
 			return -1;
-		json_array_foreach (ids, i, item) {
+		json_array_foreach(ids, i, item)
+		{
 			const char *id = json_string_value(item);
 			char name[208];
 			if (!id)
-				return yg_fail(err, YG_EFORMAT, "computers[%zu]: want a string, have %s", i,
+				return yg_fail(err, YG_EFORMAT,
+					"computers[%zu]: want a string, have %s", i,
 					yg_json_kind(item));
 			if (json_object_get(seen, id))
 				continue;
@@ -828,7 +849,8 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 		}
 	}
 	if (json_array_size(list) == 0)
-		return yg_fail_cause(err, YG_EFORMAT, "conflict", "computers: there is none to ask");
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"computers: there is none to ask");
 	*out = yg_take(list);
 	return 0;
 }
@@ -844,10 +866,12 @@ static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, 
 			return -1;
 		if (json_array_size(paths) == 0)
 			return yg_fail(err, YG_EFORMAT, "paths: want 1..%d, have none", SCAN_PATHS);
-		json_array_foreach (paths, i, path) {
+		json_array_foreach(paths, i, path)
+		{
 			const char *text = json_string_value(path);
 			if (!text || text[0] != '/' || strlen(text) > 4000)
-				return yg_fail(err, YG_EFORMAT, "paths[%zu]: want an absolute path", i);
+				return yg_fail(err, YG_EFORMAT, "paths[%zu]: want an absolute path",
+					i);
 		}
 	}
 	*out = json_incref(paths);
@@ -909,13 +933,16 @@ static int ask_relays(struct store *store, const struct job *job, struct yg_err 
 		return -1;
 	size_t i;
 	json_t *id;
-	json_array_foreach (list, i, id) {
+	json_array_foreach(list, i, id)
+	{
 		char joined[40];
 		if (add_part(store, job, json_string_value(id), true, joined, err) < 0)
 			return -1;
 		if (joined[0] == '\0' &&
 			store_command(store, json_string_value(id), job->relay_ref,
-				json_pack("{s:s, s:s}", "command", "update.relay", "job", job->relay_ref), err) < 0)
+				json_pack("{s:s, s:s}", "command", "update.relay", "job",
+					job->relay_ref),
+				err) < 0)
 			return -1;
 	}
 	return 0;
@@ -928,8 +955,8 @@ static int tell_joined(struct store *store, const struct job *job, const char *o
 	if (load(store, other, &running, err) < 0)
 		return -1;
 	return store_event(store, 20006, NULL, job->id,
-		json_pack("{s:s, s:s, s:s, s:s}", "job", job->id, "running", other, "phase", running.phase,
-			"who", running.by),
+		json_pack("{s:s, s:s, s:s, s:s}", "job", job->id, "running", other, "phase",
+			running.phase, "who", running.by),
 		err);
 }
 
@@ -938,8 +965,8 @@ static int insert(struct store *store, struct job *job, struct yg_err *err)
 	int64_t number = 0;
 	int64_t deadline_s = 0;
 	if (yg_random_uuid(job->id, err) < 0 || yg_random_uuid(job->relay_ref, err) < 0 ||
-		yg_db_number(store->db, "SELECT coalesce(max(number), 0) + 1 FROM jobs", YG_DB_NO_ARGS,
-			&number, err) < 0 ||
+		yg_db_number(store->db, "SELECT coalesce(max(number), 0) + 1 FROM jobs",
+			YG_DB_NO_ARGS, &number, err) < 0 ||
 		store_setting_int(store, "update.deadline_s", &deadline_s, err) < 0)
 		return -1;
 	bool update = job->kind == YG_JOB_UPDATE;
@@ -957,9 +984,10 @@ static int insert(struct store *store, struct job *job, struct yg_err *err)
 		"aim, created, deadline, check_until) VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, $9, '', "
 		"$10, $11, $12)",
 		YG_DB_ARGS(yg_db_text(job->id), yg_db_int(number), yg_db_text(job->relay_ref),
-			yg_db_text(yg_job_kind_name(job->kind)), yg_db_text(job->phase), yg_db_text(job->by),
-			yg_db_int(job->scheduled), yg_db_int(job->relays), yg_db_text(paths ? paths : "[]"),
-			yg_db_int(job->created), yg_db_int(job->deadline), yg_db_int(job->check_until)),
+			yg_db_text(yg_job_kind_name(job->kind)), yg_db_text(job->phase),
+			yg_db_text(job->by), yg_db_int(job->scheduled), yg_db_int(job->relays),
+			yg_db_text(paths ? paths : "[]"), yg_db_int(job->created),
+			yg_db_int(job->deadline), yg_db_int(job->check_until)),
 		NULL, err);
 }
 
@@ -969,10 +997,12 @@ int store_job_make(struct store *store, const struct store_asker *asker, const j
 	struct job job YG_AUTO(job) = {0};
 	const char *kind;
 	json_t *computers YG_AUTO(yg_json) = NULL;
-	if (yg_json_str(args, "kind", 32, &kind, err) < 0 || yg_job_kind_parse(kind, &job.kind, err) < 0 ||
+	if (yg_json_str(args, "kind", 32, &kind, err) < 0 ||
+		yg_job_kind_parse(kind, &job.kind, err) < 0 ||
 		yg_json_bool_or(args, "scheduled", false, &job.scheduled, err) < 0 ||
 		yg_json_bool_or(args, "relays", true, &job.relays, err) < 0 ||
-		check_paths(args, job.kind, &job.paths, err) < 0 || chosen(store, args, &computers, err) < 0)
+		check_paths(args, job.kind, &job.paths, err) < 0 ||
+		chosen(store, args, &computers, err) < 0)
 		return -1;
 	bool update = job.kind == YG_JOB_UPDATE;
 	job.relays = job.relays && update;
@@ -983,12 +1013,14 @@ int store_job_make(struct store *store, const struct store_asker *asker, const j
 	char first_joined[40] = "";
 	size_t i;
 	json_t *item;
-	json_array_foreach (computers, i, item) {
+	json_array_foreach(computers, i, item)
+	{
 		char joined[40];
 		struct part part = {0};
-		(void)snprintf(
-			part.computer, sizeof(part.computer), "%s", json_string_value(json_array_get(item, 0)));
-		(void)snprintf(part.name, sizeof(part.name), "%s", json_string_value(json_array_get(item, 1)));
+		(void)snprintf(part.computer, sizeof(part.computer), "%s",
+			json_string_value(json_array_get(item, 0)));
+		(void)snprintf(part.name, sizeof(part.name), "%s",
+			json_string_value(json_array_get(item, 1)));
 		if (add_part(store, &job, part.computer, false, joined, err) < 0)
 			return -1;
 		if (joined[0] != '\0')
@@ -1017,7 +1049,8 @@ static int schedule(struct store *store, struct yg_err *err)
 	if (store_setting_text(store, "schedule.update", &text, err) < 0)
 		return -1;
 	struct yg_err absent = {0};
-	if (store_fact_get(store, "schedule.update", &known, &absent) < 0 && absent.code != YG_EABSENT) {
+	if (store_fact_get(store, "schedule.update", &known, &absent) < 0 &&
+		absent.code != YG_EABSENT) {
 		*err = absent;
 		return -1;
 	}
@@ -1039,14 +1072,14 @@ static int schedule(struct store *store, struct yg_err *err)
 		return -1;
 	int64_t there = 0;
 	if (yg_db_number(store->db,
-		    "SELECT count(*) FROM computers WHERE deleted = 0 AND activated IS NOT NULL", YG_DB_NO_ARGS,
-		    &there, err) < 0)
+		    "SELECT count(*) FROM computers WHERE deleted = 0 AND activated IS NOT NULL",
+		    YG_DB_NO_ARGS, &there, err) < 0)
 		return -1;
 	if (there == 0)
 		return 0;
 	struct store_asker asker = {.kind = STORE_SYSTEM, .name = "schedule", .full = true};
-	json_t *order YG_AUTO(yg_json) =
-		json_pack("{s:s, s:s, s:b}", "kind", "update", "computers", "all", "scheduled", 1);
+	json_t *order YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:b}", "kind", "update", "computers",
+		"all", "scheduled", 1);
 	char job[40];
 	return store_job_make(store, &asker, order, job, err);
 }
@@ -1058,7 +1091,7 @@ int store_jobs_tick(struct store *store, struct yg_err *err)
 
 /* --- showing -------------------------------------------------------------------------- */
 
-#define COLUMNS                                                                                    \
+#define COLUMNS                                                                                      \
 	"number, id, kind, state, phase, outcome, made_by, scheduled, relays, paths, aim, created, " \
 	"deadline, ended"
 
@@ -1098,12 +1131,13 @@ static json_t *job_json(struct store *store, const struct yg_rows *rows, struct 
 		return NULL;
 	json_t *made = json_pack(
 		"{s:s, s:s, s:s, s:s, s:s?, s:s, s:b, s:b, s:o, s:s, s:o, s:o, s:o, s:O}", "id",
-		yg_rows_text(rows, 1), "kind", yg_rows_text(rows, 2), "state", yg_rows_text(rows, 3), "phase",
-		yg_rows_text(rows, 4), "outcome", yg_rows_text(rows, 5), "by", yg_rows_text(rows, 6),
-		"scheduled", yg_rows_int(rows, 7) != 0, "relays", yg_rows_int(rows, 8) != 0, "paths",
+		yg_rows_text(rows, 1), "kind", yg_rows_text(rows, 2), "state",
+		yg_rows_text(rows, 3), "phase", yg_rows_text(rows, 4), "outcome",
+		yg_rows_text(rows, 5), "by", yg_rows_text(rows, 6), "scheduled",
+		yg_rows_int(rows, 7) != 0, "relays", yg_rows_int(rows, 8) != 0, "paths",
 		store_parse(yg_rows_text(rows, 9)), "set", yg_rows_text(rows, 10), "created",
-		store_time(yg_rows_int(rows, 11)), "deadline", store_time(yg_rows_int(rows, 12)), "ended",
-		store_time_or_null(rows, 13), "counts", sums);
+		store_time(yg_rows_int(rows, 11)), "deadline", store_time(yg_rows_int(rows, 12)),
+		"ended", store_time_or_null(rows, 13), "counts", sums);
 	if (!made)
 		(void)yg_fail(err, YG_ESYSTEM, "out of memory");
 	return made;
@@ -1123,14 +1157,16 @@ static int show_parts(struct store *store, const char *job, json_t *list, struct
 		bool final = yg_rows_int(rows, 4) != 0;
 		const char *detail = yg_rows_text(rows, 10);
 		if (store_add(list,
-			    json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:s, s:o, s:b, s:o}", "id",
-				    yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "as",
-				    yg_rows_text(rows, 2), "state", yg_rows_text(rows, 3), "outcome",
-				    final ? yg_rows_text(rows, 3) : NULL, "phase", yg_rows_text(rows, 5), "done",
-				    (json_int_t)yg_rows_int(rows, 6), "of", (json_int_t)yg_rows_int(rows, 7),
-				    "cause", yg_rows_text(rows, 8), "sentence", yg_rows_text(rows, 9), "detail",
-				    detail ? store_parse(detail) : json_null(), "joined", !yg_rows_null(rows, 11),
-				    "ended", store_time_or_null(rows, 12)),
+			    json_pack(
+				    "{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:s, s:o, s:b, s:o}",
+				    "id", yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1),
+				    "as", yg_rows_text(rows, 2), "state", yg_rows_text(rows, 3),
+				    "outcome", final ? yg_rows_text(rows, 3) : NULL, "phase",
+				    yg_rows_text(rows, 5), "done", (json_int_t)yg_rows_int(rows, 6),
+				    "of", (json_int_t)yg_rows_int(rows, 7), "cause",
+				    yg_rows_text(rows, 8), "sentence", yg_rows_text(rows, 9),
+				    "detail", detail ? store_parse(detail) : json_null(), "joined",
+				    !yg_rows_null(rows, 11), "ended", store_time_or_null(rows, 12)),
 			    err) < 0)
 			return -1;
 	}
@@ -1181,7 +1217,8 @@ int op_jobs_list(struct store *store, const struct store_asker *asker, const jso
 	const char *state;
 	const char *computer;
 	uint64_t before = INT64_MAX;
-	if (store_page(args, &page, err) < 0 || yg_json_str_or(args, "kind", 32, "", &kind, err) < 0 ||
+	if (store_page(args, &page, err) < 0 ||
+		yg_json_str_or(args, "kind", 32, "", &kind, err) < 0 ||
 		yg_json_str_or(args, "state", 32, "", &state, err) < 0 ||
 		yg_json_str_or(args, "computer", 64, "", &computer, err) < 0)
 		return -1;
@@ -1190,7 +1227,8 @@ int op_jobs_list(struct store *store, const struct store_asker *asker, const jso
 	json_t *items YG_AUTO(yg_json) = json_array();
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
-		    "SELECT " COLUMNS " FROM jobs WHERE number < $1 AND ($2 = '' OR kind = $2) AND ($3 = '' OR "
+		    "SELECT " COLUMNS
+		    " FROM jobs WHERE number < $1 AND ($2 = '' OR kind = $2) AND ($3 = '' OR "
 		    "state = $3) AND ($4 = '' OR id IN (SELECT job FROM job_computers WHERE computer = $4)) ORDER "
 		    "BY number DESC LIMIT $5",
 		    YG_DB_ARGS(yg_db_int((int64_t)before), yg_db_text(kind), yg_db_text(state),

@@ -57,8 +57,8 @@ static json_t *key_json(const struct yg_rows *rows)
 {
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "id", yg_rows_text(rows, 0), "name",
 		yg_rows_text(rows, 1), "role", yg_rows_text(rows, 2), "created",
-		store_time(yg_rows_int(rows, 3)), "last_used", store_time_or_null(rows, 4), "revoked",
-		yg_rows_int(rows, 5) != 0);
+		store_time(yg_rows_int(rows, 3)), "last_used", store_time_or_null(rows, 4),
+		"revoked", yg_rows_int(rows, 5) != 0);
 }
 
 int op_keys_list(struct store *store, const struct store_asker *asker, const json_t *args,
@@ -184,10 +184,11 @@ int op_keys_delete(struct store *store, const struct store_asker *asker, const j
 			"key '%s': the last key with role full cannot be withdrawn", id);
 	if (json_is_true(json_object_get(key, "revoked")))
 		return store_give(json_object(), out, err);
-	if (yg_db_exec(store->db, "UPDATE keys SET revoked = 1 WHERE id = $1", YG_DB_ARGS(yg_db_text(id)),
-		    NULL, err) < 0 ||
+	if (yg_db_exec(store->db, "UPDATE keys SET revoked = 1 WHERE id = $1",
+		    YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 		store_event(store, 20001, NULL, NULL,
-			json_pack("{s:O, s:s}", "name", json_object_get(key, "name"), "who", asker->name),
+			json_pack("{s:O, s:s}", "name", json_object_get(key, "name"), "who",
+				asker->name),
 			err) < 0)
 		return -1;
 	return store_give(json_object(), out, err);

@@ -46,7 +46,8 @@ const struct store_op store_ops[] = {
 	{"policies.update", PEOPLE, true, op_policies_update},
 	{"policies.delete", PEOPLE, true, op_policies_delete},
 	{"agents.activate", STORE_SESSION, STORE_SYSTEM, false, op_agents_activate},
-	{"agents.certificate", STORE_SESSION | STORE_CA, STORE_SYSTEM, false, op_agents_certificate},
+	{"agents.certificate", STORE_SESSION | STORE_CA, STORE_SYSTEM, false,
+		op_agents_certificate},
 	{"agents.renew", AGENTS, false, op_agents_renew},
 	{"agents.heartbeat", AGENTS, false, op_agents_heartbeat},
 	{"agents.commands", AGENTS, false, op_agents_commands},
@@ -56,7 +57,8 @@ const struct store_op store_ops[] = {
 	{"secrets.get", STORE_CA, STORE_SYSTEM, false, op_secrets_get},
 	{"secrets.put", STORE_CA, STORE_SYSTEM, false, op_secrets_put},
 	{"ca.put", STORE_CA, STORE_SYSTEM, false, op_ca_put},
-	{"ca.get", STORE_CA | STORE_SESSION | STORE_WEB | STORE_PARENT, STORE_SYSTEM, false, op_ca_get},
+	{"ca.get", STORE_CA | STORE_SESSION | STORE_WEB | STORE_PARENT, STORE_SYSTEM, false,
+		op_ca_get},
 	{"content.settings", STORE_CONTENT, STORE_SYSTEM, false, op_content_settings},
 	{"components.newest.put", STORE_CONTENT, STORE_SYSTEM, false, op_components_newest_put},
 	{"components.check.failed", STORE_CONTENT, STORE_SYSTEM, false, op_components_check_failed},
@@ -82,10 +84,11 @@ static int ask_who(struct store *store, const struct store_op *op, const json_t 
 		: strcmp(kind, "system") == 0  ? STORE_SYSTEM
 					       : 0;
 	if (asker->kind == 0)
-		return yg_fail(err, YG_EFORMAT, "who: kind: want key, agent or system, have '%s'", kind);
+		return yg_fail(err, YG_EFORMAT, "who: kind: want key, agent or system, have '%s'",
+			kind);
 	if ((op->callers & asker->caller) == 0 || (op->kinds & asker->kind) == 0)
-		return yg_fail_cause(
-			err, YG_EUNTRUSTED, "auth.denied", "%s: not for who asks (%s)", op->name, kind);
+		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.denied", "%s: not for who asks (%s)",
+			op->name, kind);
 
 	if (asker->kind == STORE_SYSTEM) {
 		memcpy(asker->name, "system", sizeof("system"));
@@ -145,18 +148,19 @@ static void notices(struct store *store, bool committed)
 		json_t *ids = json_array();
 		const char *id;
 		json_t *unused;
-		json_object_foreach (wake, id, unused) {
+		json_object_foreach(wake, id, unused)
+		{
 			if (json_array_append_new(ids, json_string(id)) < 0)
 				break;
 			if (json_array_size(ids) < 1000)
 				continue;
-			(void)store->notify(
-				store->notify_ctx, "session", "store.wake", json_pack("{s:o}", "agents", ids));
+			(void)store->notify(store->notify_ctx, "session", "store.wake",
+				json_pack("{s:o}", "agents", ids));
 			ids = json_array();
 		}
 		if (json_array_size(ids) > 0)
-			(void)store->notify(
-				store->notify_ctx, "session", "store.wake", json_pack("{s:o}", "agents", ids));
+			(void)store->notify(store->notify_ctx, "session", "store.wake",
+				json_pack("{s:o}", "agents", ids));
 		else
 			json_decref(ids);
 	}
@@ -179,8 +183,8 @@ int store_call(struct store *store, enum store_caller caller, const json_t *call
 	if (!args)
 		args = none;
 	if (!json_is_object(args))
-		return yg_fail(
-			err, YG_EFORMAT, "%s: args: want an object, have %s", name, yg_json_kind(args));
+		return yg_fail(err, YG_EFORMAT, "%s: args: want an object, have %s", name,
+			yg_json_kind(args));
 
 	for (int try = 1;; try++) {
 		*err = (struct yg_err){0};
@@ -189,7 +193,8 @@ int store_call(struct store *store, enum store_caller caller, const json_t *call
 		notices(store, rc == 0);
 		if (rc == 0)
 			return 0;
-		if (try == TRIES_MAX || err->code != YG_EAGAIN || strcmp(err->cause, "db.busy") != 0)
+		if (try == TRIES_MAX || err->code != YG_EAGAIN ||
+			strcmp(err->cause, "db.busy") != 0)
 			return -1;
 	}
 }

@@ -23,10 +23,10 @@ static const char preset[] = "{\"am\":{\"heuristics\":true,\"max_file_bytes\":10
 static json_t *policy_json(const struct yg_rows *rows)
 {
 	return json_pack("{s:s, s:s, s:I, s:b, s:s, s:o, s:o, s:I}", "id", yg_rows_text(rows, 0),
-		"name", yg_rows_text(rows, 1), "version", (json_int_t)yg_rows_int(rows, 2), "default",
-		yg_rows_int(rows, 3) != 0, "fingerprint", yg_rows_text(rows, 4), "document",
-		store_parse(yg_rows_text(rows, 5)), "updated", store_time(yg_rows_int(rows, 6)),
-		"computers", (json_int_t)yg_rows_int(rows, 7));
+		"name", yg_rows_text(rows, 1), "version", (json_int_t)yg_rows_int(rows, 2),
+		"default", yg_rows_int(rows, 3) != 0, "fingerprint", yg_rows_text(rows, 4),
+		"document", store_parse(yg_rows_text(rows, 5)), "updated",
+		store_time(yg_rows_int(rows, 6)), "computers", (json_int_t)yg_rows_int(rows, 7));
 }
 
 static int get(struct store *store, const char *id, json_t **out, struct yg_err *err)
@@ -46,8 +46,8 @@ static int get(struct store *store, const char *id, json_t **out, struct yg_err 
 int store_policy_default(struct store *store, char out[40], struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (yg_db_query(store->db, "SELECT id FROM policies WHERE is_default = 1", YG_DB_NO_ARGS, &rows,
-		    err) < 0)
+	if (yg_db_query(store->db, "SELECT id FROM policies WHERE is_default = 1", YG_DB_NO_ARGS,
+		    &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
 	if (more < 0)
@@ -63,16 +63,15 @@ static int settle(const json_t *document, char **text, char hash[YG_HASH_TEXT], 
 {
 	const char *section;
 	json_t *value;
-	json_object_foreach ((json_t *)(uintptr_t)document, section, value)
-		if (!json_is_object(value))
-			return yg_fail(err, YG_EFORMAT, "document: %s: want an object, have %s", section,
-				yg_json_kind(value));
+	json_object_foreach((json_t *)(uintptr_t)document, section,
+		value) if (!json_is_object(value)) return yg_fail(err, YG_EFORMAT,
+		"document: %s: want an object, have %s", section, yg_json_kind(value));
 	char *made YG_AUTO(mem) = yg_json_text(document);
 	if (!made)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (strlen(made) > DOCUMENT_MAX)
-		return yg_fail(
-			err, YG_ELIMIT, "document: want <= %u bytes, have %zu", DOCUMENT_MAX, strlen(made));
+		return yg_fail(err, YG_ELIMIT, "document: want <= %u bytes, have %zu", DOCUMENT_MAX,
+			strlen(made));
 	if (yg_hash_text(yg_bytes_of(made), hash, err) < 0)
 		return -1;
 	*text = yg_take(made);
@@ -89,19 +88,21 @@ static int insert(struct store *store, const char *name, bool is_default, const 
 	if (yg_db_exec(store->db,
 		    "INSERT INTO policies (id, name, version, is_default, document, fingerprint, updated) "
 		    "VALUES ($1, $2, 1, $3, $4, $5, $6)",
-		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name), yg_db_int(is_default), yg_db_text(text),
-			    yg_db_text(hash), yg_db_int(store->clock_s)),
+		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name), yg_db_int(is_default),
+			    yg_db_text(text), yg_db_text(hash), yg_db_int(store->clock_s)),
 		    NULL, err) == 0)
 		return 0;
 	if (strcmp(err->cause, "conflict") == 0)
-		return yg_fail_cause(err, YG_EFORMAT, "conflict", "name: there is a policy '%s' already", name);
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"name: there is a policy '%s' already", name);
 	return -1;
 }
 
 int store_policy_ensure(struct store *store, struct yg_err *err)
 {
 	int64_t count = 0;
-	if (yg_db_number(store->db, "SELECT count(*) FROM policies", YG_DB_NO_ARGS, &count, err) < 0)
+	if (yg_db_number(store->db, "SELECT count(*) FROM policies", YG_DB_NO_ARGS, &count, err) <
+		0)
 		return -1;
 	if (count > 0)
 		return 0;
@@ -206,13 +207,14 @@ int op_policies_update(struct store *store, const struct store_asker *asker, con
 	const char *name;
 	json_t *before YG_AUTO(yg_json) = NULL;
 	if (yg_json_str(args, "id", 64, &id, err) < 0 || get(store, id, &before, err) < 0 ||
-		yg_json_str_or(args, "name", 200, json_string_value(json_object_get(before, "name")), &name,
-			err) < 0)
+		yg_json_str_or(args, "name", 200,
+			json_string_value(json_object_get(before, "name")), &name, err) < 0)
 		return -1;
 	if (name[0] == '\0')
 		return yg_fail(err, YG_EFORMAT, "name: want 1..200 bytes, have none");
 	json_t *document = json_object_get(before, "document");
-	if (json_object_get(args, "document") && yg_json_object(args, "document", &document, err) < 0)
+	if (json_object_get(args, "document") &&
+		yg_json_object(args, "document", &document, err) < 0)
 		return -1;
 
 	char *text YG_AUTO(mem) = NULL;
@@ -227,8 +229,8 @@ int op_policies_update(struct store *store, const struct store_asker *asker, con
 			    yg_db_int(changed), yg_db_int(store->clock_s)),
 		    NULL, err) < 0) {
 		if (strcmp(err->cause, "conflict") == 0)
-			return yg_fail_cause(
-				err, YG_EFORMAT, "conflict", "name: there is a policy '%s' already", name);
+			return yg_fail_cause(err, YG_EFORMAT, "conflict",
+				"name: there is a policy '%s' already", name);
 		return -1;
 	}
 	if (store_event(store, 352, NULL, NULL,
@@ -246,11 +248,12 @@ int op_policies_delete(struct store *store, const struct store_asker *asker, con
 	if (yg_json_str(args, "id", 64, &id, err) < 0 || get(store, id, &policy, err) < 0)
 		return -1;
 	if (json_is_true(json_object_get(policy, "default")))
-		return yg_fail_cause(err, YG_EFORMAT, "conflict", "policy '%s': it is the default", id);
+		return yg_fail_cause(err, YG_EFORMAT, "conflict", "policy '%s': it is the default",
+			id);
 	json_int_t used = json_integer_value(json_object_get(policy, "computers"));
 	if (used > 0)
-		return yg_fail_cause(err, YG_EFORMAT, "conflict", "policy '%s': %lld computers use it", id,
-			(long long)used);
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"policy '%s': %lld computers use it", id, (long long)used);
 	char other[40];
 	/* What still points here: computers that are deleted, tokens. */
 	if (store_policy_default(store, other, err) < 0 ||
@@ -258,8 +261,8 @@ int op_policies_delete(struct store *store, const struct store_asker *asker, con
 			YG_DB_ARGS(yg_db_text(id), yg_db_text(other)), NULL, err) < 0 ||
 		yg_db_exec(store->db, "UPDATE tokens SET policy = NULL WHERE policy = $1",
 			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db, "DELETE FROM policies WHERE id = $1", YG_DB_ARGS(yg_db_text(id)), NULL,
-			err) < 0 ||
+		yg_db_exec(store->db, "DELETE FROM policies WHERE id = $1",
+			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 		store_event(store, 351, NULL, NULL,
 			json_pack("{s:O, s:s}", "policy", json_object_get(policy, "name"), "who",
 				asker->name),

@@ -37,8 +37,9 @@ int op_secrets_get(struct store *store, const struct store_asker *asker, const j
 	if (more == 0)
 		return yg_fail(err, YG_EABSENT, "secret '%s': no such secret", name);
 	struct yg_bytes data = yg_rows_bytes(rows, 0);
-	return store_give(
-		json_pack("{s:s%}", "data", data.ptr ? (const char *)data.ptr : "", data.len), out, err);
+	return store_give(json_pack("{s:s%}", "data", data.ptr ? (const char *)data.ptr : "",
+				  data.len),
+		out, err);
 }
 
 int op_secrets_put(struct store *store, const struct store_asker *asker, const json_t *args,
@@ -52,14 +53,18 @@ int op_secrets_put(struct store *store, const struct store_asker *asker, const j
 		yg_json_bool_or(args, "only_new", false, &only_new, err) < 0)
 		return -1;
 	int64_t changed = 0;
-	if (yg_db_exec(store->db, "INSERT INTO secrets (name, data) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-		    YG_DB_ARGS(yg_db_text(name), yg_db_bytes(yg_bytes_of(data))), &changed, err) < 0)
+	if (yg_db_exec(store->db,
+		    "INSERT INTO secrets (name, data) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+		    YG_DB_ARGS(yg_db_text(name), yg_db_bytes(yg_bytes_of(data))), &changed,
+		    err) < 0)
 		return -1;
 	if (changed == 0 && only_new)
-		return yg_fail_cause(err, YG_EFORMAT, "conflict", "secret '%s': it is there already", name);
-	if (changed == 0 && yg_db_exec(store->db, "UPDATE secrets SET data = $2 WHERE name = $1",
-				    YG_DB_ARGS(yg_db_text(name), yg_db_bytes(yg_bytes_of(data))), NULL, err) <
-				    0)
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"secret '%s': it is there already", name);
+	if (changed == 0 &&
+		yg_db_exec(store->db, "UPDATE secrets SET data = $2 WHERE name = $1",
+			YG_DB_ARGS(yg_db_text(name), yg_db_bytes(yg_bytes_of(data))), NULL,
+			err) < 0)
 		return -1;
 	return store_give(json_object(), out, err);
 }
@@ -96,8 +101,8 @@ int op_ca_get(struct store *store, const struct store_asker *asker, const json_t
 		store_fact_get(store, "ca_bundle_sha256", &hash, err) < 0 ||
 		store_fact_get(store, "ca_spki_sha256", &spki, err) < 0)
 		return -1;
-	return store_give(json_pack("{s:s, s:s, s:s, s:s}", "ca_bundle", bundle, "ca_bundle_sha256", hash,
-				  "spki_sha256", spki, "manager_id", store->manager_id),
+	return store_give(json_pack("{s:s, s:s, s:s, s:s}", "ca_bundle", bundle, "ca_bundle_sha256",
+				  hash, "spki_sha256", spki, "manager_id", store->manager_id),
 		out, err);
 }
 

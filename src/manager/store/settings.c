@@ -20,13 +20,11 @@ static const struct setting {
 	const char *preset;
 	bool agents; /* agents and relays are told of a change */
 } table[] = {
-	{"source.url", TEXT, 0, 1023, "", true},
-	{"source.ca", TEXT, 0, 65536, "", true}, /* PEM */
+	{"source.url", TEXT, 0, 1023, "", true}, {"source.ca", TEXT, 0, 65536, "", true}, /* PEM */
 	{"direct_fallback", BOOL, 0, 1, "0", true},
 	{"heartbeat_interval_s", INT, 1, 3600, "60", true},
 	{"offline_after", INT, 1, 100, "3", false}, /* heartbeats missed */
-	{"update.tries", INT, 1, 100, "3", true},
-	{"update.timeout_s", INT, 1, 3600, "60", true},
+	{"update.tries", INT, 1, 100, "3", true}, {"update.timeout_s", INT, 1, 3600, "60", true},
 	{"update.deadline_s", INT, 1, 604800, "3600", false}, /* of a whole job */
 	{"schedule.update", TEXT, 0, 64, "", false},
 	{"events.keep_days", INT, 1, 36500, "90", false},
@@ -124,11 +122,14 @@ int op_settings_get(struct store *store, const struct store_asker *asker, const 
 
 static int check_text(const struct setting *setting, const char *text, struct yg_err *err)
 {
-	if (strcmp(setting->name, "language") == 0 && strcmp(text, "en") != 0 && strcmp(text, "ja") != 0)
+	if (strcmp(setting->name, "language") == 0 && strcmp(text, "en") != 0 &&
+		strcmp(text, "ja") != 0)
 		return yg_fail(err, YG_EFORMAT, "language: want en or ja, have '%s'", text);
 	if (strcmp(setting->name, "schedule.update") == 0) {
 		int64_t next;
-		return store_schedule_next(text, 0, 0, &next, err) < 0 ? yg_wrap(err, "schedule.update") : 0;
+		return store_schedule_next(text, 0, 0, &next, err) < 0
+			? yg_wrap(err, "schedule.update")
+			: 0;
 	}
 	if (strcmp(setting->name, "source.url") == 0 && text[0] != '\0' &&
 		strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0)
@@ -152,8 +153,8 @@ static int put(struct store *store, const struct setting *setting, const json_t 
 		int64_t have = 0;
 		bool on = false;
 		if (setting->type == BOOL ? yg_json_bool(holder, setting->name, &on, err) < 0
-					  : yg_json_int(holder, setting->name, setting->min, setting->max,
-						    &have, err) < 0)
+					  : yg_json_int(holder, setting->name, setting->min,
+						    setting->max, &have, err) < 0)
 			return -1;
 		(void)snprintf(number, sizeof(number), "%lld",
 			setting->type == BOOL ? (long long)on : (long long)have);
@@ -170,7 +171,8 @@ static int check_names(const json_t *args, struct yg_err *err)
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach ((json_t *)(uintptr_t)args, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)args, name, value)
+	{
 		if (find(name))
 			continue;
 		const char *inner;
@@ -182,12 +184,14 @@ static int check_names(const json_t *args, struct yg_err *err)
 		if (!group)
 			return yg_fail(err, YG_EFORMAT, "%s: no such setting", name);
 		if (!json_is_object(value))
-			return yg_fail(
-				err, YG_EFORMAT, "%s: want an object, have %s", name, yg_json_kind(value));
-		json_object_foreach (value, inner, unused) {
+			return yg_fail(err, YG_EFORMAT, "%s: want an object, have %s", name,
+				yg_json_kind(value));
+		json_object_foreach(value, inner, unused)
+		{
 			char full[64];
 			if (!yg_str_put(full, sizeof(full), "%s.%s", name, inner) || !find(full))
-				return yg_fail(err, YG_EFORMAT, "%s.%s: no such setting", name, inner);
+				return yg_fail(err, YG_EFORMAT, "%s.%s: no such setting", name,
+					inner);
 		}
 	}
 	return 0;
@@ -210,8 +214,8 @@ int op_settings_update(struct store *store, const struct store_asker *asker, con
 			return -1;
 		tell = tell || table[i].agents;
 		size_t len = strlen(names);
-		(void)snprintf(
-			names + len, sizeof(names) - len, "%s%s", len > 0 ? ", " : "", table[i].name);
+		(void)snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? ", " : "",
+			table[i].name);
 	}
 	if (names[0] != '\0' &&
 		store_event(store, 150, NULL, NULL,
@@ -242,7 +246,8 @@ int store_schedule_next(const char *text, int64_t last, int64_t now, int64_t *ne
 	if (strncmp(text, "daily ", 6) == 0 && strlen(text) == 11 && text[8] == ':') {
 		const char hour[3] = {text[6], text[7], '\0'};
 		const char minute[3] = {text[9], text[10], '\0'};
-		if (yg_str_u64(hour, 23, &first, err) < 0 || yg_str_u64(minute, 59, &second, err) < 0)
+		if (yg_str_u64(hour, 23, &first, err) < 0 ||
+			yg_str_u64(minute, 59, &second, err) < 0)
 			return -1;
 		int64_t at = (int64_t)(first * 3600 + second * 60);
 		int64_t today = now - now % 86400 + at;
@@ -250,7 +255,8 @@ int store_schedule_next(const char *text, int64_t last, int64_t now, int64_t *ne
 		*next = last >= today ? today + 86400 : today;
 		return 0;
 	}
-	return yg_fail(err, YG_EFORMAT, "want nothing, 'every SECONDS' or 'daily HH:MM', have '%s'", text);
+	return yg_fail(err, YG_EFORMAT, "want nothing, 'every SECONDS' or 'daily HH:MM', have '%s'",
+		text);
 }
 
 /* Where agents reach a relay: what a person has set, else what the relay says of itself. */
@@ -267,20 +273,21 @@ static json_t *relay_urls(const struct yg_rows *rows)
 	size_t i;
 	json_t *address;
 	char url[320];
-	json_array_foreach (addresses, i, address) {
+	json_array_foreach(addresses, i, address)
+	{
 		const char *host = json_string_value(address);
 		if (!host || i >= 15)
 			continue;
 		bool six = strchr(host, ':') != NULL;
-		if (yg_str_put(url, sizeof(url), "https://%s%s%s:%lld", six ? "[" : "", host, six ? "]" : "",
-			    port))
+		if (yg_str_put(url, sizeof(url), "https://%s%s%s:%lld", six ? "[" : "", host,
+			    six ? "]" : "", port))
 			(void)json_array_append_new(urls, json_string(url));
 	}
 	const char *seen = yg_rows_text(rows, 3);
 	if (json_array_size(urls) == 0 && seen && seen[0] != '\0') {
 		bool six = strchr(seen, ':') != NULL;
-		if (yg_str_put(url, sizeof(url), "https://%s%s%s:%lld", six ? "[" : "", seen, six ? "]" : "",
-			    port))
+		if (yg_str_put(url, sizeof(url), "https://%s%s%s:%lld", six ? "[" : "", seen,
+			    six ? "]" : "", port))
 			(void)json_array_append_new(urls, json_string(url));
 	}
 	return urls;
@@ -299,8 +306,9 @@ static int relays(struct store *store, json_t **out, struct yg_err *err)
 	while ((more = yg_rows_next(rows, err)) > 0) {
 		json_t *urls YG_AUTO(yg_json) = relay_urls(rows);
 		if (json_array_size(urls) > 0 &&
-			store_add(list, json_pack("{s:s, s:O}", "id", yg_rows_text(rows, 0), "urls", urls), err) <
-				0)
+			store_add(list,
+				json_pack("{s:s, s:O}", "id", yg_rows_text(rows, 0), "urls", urls),
+				err) < 0)
 			return -1;
 	}
 	if (more < 0)
@@ -323,8 +331,8 @@ static int common(struct store *store, json_t **relay_list, json_t **source, jso
 		relays(store, relay_list, err) < 0)
 		return -1;
 	*source = json_pack("{s:s, s:s}", "url", url, "ca", ca);
-	*update = json_pack(
-		"{s:I, s:I}", "tries", (json_int_t)tries, "timeout_s", (json_int_t)timeout_s);
+	*update = json_pack("{s:I, s:I}", "tries", (json_int_t)tries, "timeout_s",
+		(json_int_t)timeout_s);
 	return *source && *update ? 0 : yg_fail(err, YG_ESYSTEM, "out of memory");
 }
 
@@ -348,8 +356,8 @@ int store_settings_for_agent(struct store *store, const char *computer, bool rel
 		if (json_array_append(turned, json_array_get(list, (i + start) % count)) < 0)
 			return yg_fail(err, YG_ESYSTEM, "out of memory");
 
-	json_t *made YG_AUTO(yg_json) =
-		json_pack("{s:O, s:b, s:O}", "relays", turned, "direct_fallback", direct, "update", update);
+	json_t *made YG_AUTO(yg_json) = json_pack("{s:O, s:b, s:O}", "relays", turned,
+		"direct_fallback", direct, "update", update);
 	if (!made || json_object_set(made, "source", relay || direct ? source : json_null()) < 0)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	*out = yg_take(made);
@@ -367,7 +375,7 @@ int op_content_settings(struct store *store, const struct store_asker *asker, co
 	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
 	if (!newest || common(store, &list, &source, &update, err) < 0)
 		return -1;
-	return store_give(json_pack("{s:O, s:O, s:O, s:O}", "source", source, "relays", list, "update",
-				  update, "newest", newest),
+	return store_give(json_pack("{s:O, s:O, s:O, s:O}", "source", source, "relays", list,
+				  "update", update, "newest", newest),
 		out, err);
 }

@@ -68,7 +68,8 @@ char *store_like(const char *text)
 	for (size_t i = 0; i < len; i++) {
 		if (strchr("%_!", text[i]))
 			like[at++] = '!';
-		like[at++] = (char)((unsigned char)text[i] < 0x80 ? tolower((unsigned char)text[i]) : text[i]);
+		like[at++] = (char)((unsigned char)text[i] < 0x80 ? tolower((unsigned char)text[i])
+								  : text[i]);
 	}
 	like[at++] = '%';
 	like[at] = '\0';
@@ -106,7 +107,8 @@ static int first_start(struct store *store, struct yg_err *err)
 		if (err->code != YG_EABSENT)
 			return -1;
 		char made[YG_UUID_TEXT];
-		if (yg_random_uuid(made, err) < 0 || store_fact_put(store, "manager_id", made, err) < 0)
+		if (yg_random_uuid(made, err) < 0 ||
+			store_fact_put(store, "manager_id", made, err) < 0)
 			return -1;
 		memcpy(store->manager_id, made, sizeof(made));
 	}
@@ -127,7 +129,8 @@ int store_open(struct store **out, const char *database, struct yg_err *err)
 	if (yg_db_begin(store->db, err) < 0)
 		return -1;
 	if (first_start(store, err) < 0 ||
-		store_event(store, 100, NULL, NULL, json_pack("{s:s}", "version", YG_VERSION), err) < 0) {
+		store_event(store, 100, NULL, NULL, json_pack("{s:s}", "version", YG_VERSION),
+			err) < 0) {
 		yg_db_rollback(store->db);
 		return -1;
 	}

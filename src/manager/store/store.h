@@ -43,15 +43,15 @@ struct store {
 	struct yg_db *db;
 	store_notify *notify;
 	void *notify_ctx;
-	int64_t clock_s;   /* of this operation; a test may set now_s */
-	int64_t now_s;     /* 0: the system's clock */
+	int64_t clock_s; /* of this operation; a test may set now_s */
+	int64_t now_s;   /* 0: the system's clock */
 	int migration;
 	char manager_id[40];
-	json_t *wake;      /* agents with new commands in this transaction: {"id": true} */
-	int64_t started_s;  /* this process began */
-	bool has_content;   /* the content role is there */
-	bool running;       /* jobs run: the clock matters more */
-	bool check_content; /* ask the content role after this transaction */
+	json_t *wake;         /* agents with new commands in this transaction: {"id": true} */
+	int64_t started_s;    /* this process began */
+	bool has_content;     /* the content role is there */
+	bool running;         /* jobs run: the clock matters more */
+	bool check_content;   /* ask the content role after this transaction */
 	int64_t next_clean_s; /* when old events are looked for next */
 };
 
@@ -93,7 +93,7 @@ int store_give(json_t *made, json_t **out, struct yg_err *err) YG_MUST_CHECK;
 /* Append to an array; takes `made` over. */
 int store_add(json_t *array, json_t *made, struct yg_err *err) YG_MUST_CHECK;
 
-json_t *store_time(int64_t s);                                     /* "2026-…Z" */
+json_t *store_time(int64_t s);                                      /* "2026-…Z" */
 json_t *store_time_or_null(const struct yg_rows *rows, int column); /* of a column */
 json_t *store_parse(const char *text); /* JSON that we wrote; null when NULL or damaged */
 

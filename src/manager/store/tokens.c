@@ -15,11 +15,11 @@
 static json_t *token_json(const struct yg_rows *rows)
 {
 	return json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:I, s:I, s:o, s:o, s:b}", "id",
-		yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "policy", yg_rows_text(rows, 2),
-		"group", yg_rows_text(rows, 3), "relay", yg_rows_int(rows, 4) != 0, "uses",
-		(json_int_t)yg_rows_int(rows, 5), "used", (json_int_t)yg_rows_int(rows, 6), "created",
-		store_time(yg_rows_int(rows, 7)), "expires", store_time(yg_rows_int(rows, 8)), "revoked",
-		yg_rows_int(rows, 9) != 0);
+		yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "policy",
+		yg_rows_text(rows, 2), "group", yg_rows_text(rows, 3), "relay",
+		yg_rows_int(rows, 4) != 0, "uses", (json_int_t)yg_rows_int(rows, 5), "used",
+		(json_int_t)yg_rows_int(rows, 6), "created", store_time(yg_rows_int(rows, 7)),
+		"expires", store_time(yg_rows_int(rows, 8)), "revoked", yg_rows_int(rows, 9) != 0);
 }
 
 int op_tokens_list(struct store *store, const struct store_asker *asker, const json_t *args,
@@ -106,11 +106,13 @@ int op_tokens_create(struct store *store, const struct store_asker *asker, const
 		    "INSERT INTO tokens (id, name, secret_sha256, policy, in_group, relay, uses, used, created, "
 		    "expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, 0)",
 		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name[0] ? name : id), yg_db_text(hash),
-			    yg_db_text(policy), yg_db_text(group), yg_db_int(relay), yg_db_int(uses),
-			    yg_db_int(store->clock_s), yg_db_int(store->clock_s + valid_s)),
+			    yg_db_text(policy), yg_db_text(group), yg_db_int(relay),
+			    yg_db_int(uses), yg_db_int(store->clock_s),
+			    yg_db_int(store->clock_s + valid_s)),
 		    NULL, err) < 0 ||
 		store_event(store, 20002, NULL, NULL,
-			json_pack("{s:s, s:s}", "name", name[0] ? name : id, "who", asker->name), err) < 0 ||
+			json_pack("{s:s, s:s}", "name", name[0] ? name : id, "who", asker->name),
+			err) < 0 ||
 		get(store, id, out, err) < 0)
 		return -1;
 	int rc = json_object_set_new(*out, "token", json_string(text));
@@ -130,8 +132,8 @@ int op_tokens_delete(struct store *store, const struct store_asker *asker, const
 		(yg_db_exec(store->db, "UPDATE tokens SET revoked = 1 WHERE id = $1",
 			 YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 			store_event(store, 20003, NULL, NULL,
-				json_pack("{s:O, s:s}", "name", json_object_get(token, "name"), "who",
-					asker->name),
+				json_pack("{s:O, s:s}", "name", json_object_get(token, "name"),
+					"who", asker->name),
 				err) < 0))
 		return -1;
 	return store_give(json_object(), out, err);
