@@ -193,7 +193,7 @@ static void load_work(void *arg)
 	struct job *job = arg;
 	/* Of this thread alone. Refused: then it loads as fast as it scans. */
 	(void)setpriority(PRIO_PROCESS, 0, LOAD_NICE);
-	(void)!yg_engine_am.load(job->am->engine, job->fds[0], &job->loaded, &job->err);
+	(void)!yg_am_engine.load(job->am->engine, job->fds[0], &job->loaded, &job->err);
 }
 
 static void loaded(struct am *am, struct job *job)
@@ -209,7 +209,7 @@ static json_t *loaded_body(const struct am *am)
 {
 	return json_pack("{s:I, s:I, s:f, s:I}", "signatures", (json_int_t)am->loaded.signatures,
 		"memory_bytes", (json_int_t)am->loaded.memory_bytes, "seconds", am->loaded.seconds,
-		"abi", (json_int_t)yg_engine_am.abi());
+		"abi", (json_int_t)yg_am_engine.abi());
 }
 
 static void answer_load(struct job *job)
@@ -247,7 +247,7 @@ static int begin_load(struct am *am, const struct yg_ipc_msg *msg, struct yg_err
 		return yg_fail(err, YG_EFORMAT, "want 1 descriptor, have %zu", msg->fd_count);
 	if (yg_json_str_or(msg->body, "set", SET_SIZE - 1, "", &set, err) < 0)
 		return -1;
-	if (policy && yg_engine_am.configure(am->engine, policy, err) < 0)
+	if (policy && yg_am_engine.configure(am->engine, policy, err) < 0)
 		return -1;
 	if (narrow(am, msg->fds[0], err) < 0)
 		return -1;
@@ -335,7 +335,7 @@ static int try(const struct job *job, struct yg_err *err)
 	if (trial.fd_count != job->fd_count)
 		return yg_fail(err, YG_EFORMAT, "want %zu descriptors, have %zu", trial.fd_count,
 			job->fd_count);
-	return yg_engine_trial(&yg_engine_am, job->am->engine, trial.names, trial.fds, trial.count,
+	return yg_engine_trial(&yg_am_engine, job->am->engine, trial.names, trial.fds, trial.count,
 		find_count, err);
 }
 
@@ -374,7 +374,7 @@ static void config_work(void *arg)
 			command);
 		return;
 	}
-	(void)!yg_engine_am.configure(job->am->engine, json_object_get(job->body, "config"),
+	(void)!yg_am_engine.configure(job->am->engine, json_object_get(job->body, "config"),
 		&job->err);
 }
 
@@ -410,7 +410,7 @@ static void scan_work(void *arg)
 		(void)yg_fail(&job->err, YG_EFORMAT, "want 1 descriptor, have %zu", job->fd_count);
 		return;
 	}
-	yg_engine_am.judge(job->am->engine, job->fds[0], name, &job->finding);
+	yg_am_engine.judge(job->am->engine, job->fds[0], name, &job->finding);
 }
 
 static void scan_done(void *ctx, void *arg)
@@ -418,8 +418,8 @@ static void scan_done(void *ctx, void *arg)
 	(void)ctx;
 	struct job *job = arg;
 	json_t *body = json_pack("{s:s, s:s, s:s}", "verdict",
-		yg_verdict_name(job->finding.verdict), "signature", job->finding.signature,
-		"reason", yg_unjudged_name(job->finding.why));
+		yg_engine_verdict_name(job->finding.verdict), "signature", job->finding.signature,
+		"reason", yg_engine_unjudged_name(job->finding.why));
 	job_end(job, body);
 }
 
@@ -438,7 +438,7 @@ static void on_abi(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	(void)ctx;
 	if (msg->id)
 		yg_ipc_reply(ipc, msg->id,
-			json_pack("{s:I}", "clamav", (json_int_t)yg_engine_am.abi()), NULL, 0);
+			json_pack("{s:I}", "clamav", (json_int_t)yg_am_engine.abi()), NULL, 0);
 }
 
 /* ---- the role ---- */
@@ -606,7 +606,7 @@ int am_start(struct yg_role_env *env, void **self, struct yg_err *err)
 	am->env = env;
 	am->tmp = -1;
 	am->shared_tmp = yg_take_fd(env->fds[0]);
-	if (make_tmp(am, user, err) < 0 || yg_engine_am.start(am->tmp, &am->engine, err) < 0 ||
+	if (make_tmp(am, user, err) < 0 || yg_am_engine.start(am->tmp, &am->engine, err) < 0 ||
 		enter_sandbox(am, user, err) < 0)
 		return -1;
 	*self = yg_take(am);
@@ -627,7 +627,7 @@ void am_stop(void *self)
 	yg_pool_free(am->scanner);
 	while (am->links)
 		link_end(am->links);
-	yg_engine_am.stop(am->engine);
+	yg_am_engine.stop(am->engine);
 	if (am->tmp >= 0)
 		(void)close(am->tmp);
 	if (am->shared_tmp >= 0)

@@ -52,8 +52,9 @@ static int try_one(const struct yg_engine *engine, void *self, const char *name,
 	engine->judge(self, fd, name, &finding);
 	if (find && finding.verdict != YG_MALICIOUS) {
 		return yg_fail_cause(err, YG_EFORMAT, "engine.trial_miss",
-			"want malicious, have %s%s%s", yg_verdict_name(finding.verdict),
-			finding.verdict == YG_UNJUDGED ? ": " : "", yg_unjudged_name(finding.why));
+			"want malicious, have %s%s%s", yg_engine_verdict_name(finding.verdict),
+			finding.verdict == YG_UNJUDGED ? ": " : "",
+			yg_engine_unjudged_name(finding.why));
 	}
 	if (!find && finding.verdict == YG_MALICIOUS)
 		return yg_fail_cause(err, YG_EFORMAT, "engine.trial_flag", "want clean, have %s",
@@ -71,7 +72,7 @@ int yg_engine_trial(const struct yg_engine *engine, void *self, const char *cons
 	return 0;
 }
 
-const char *yg_verdict_name(enum yg_verdict verdict)
+const char *yg_engine_verdict_name(enum yg_verdict verdict)
 {
 	static const char *const names[] = {
 		[YG_CLEAN] = "clean",
@@ -81,7 +82,7 @@ const char *yg_verdict_name(enum yg_verdict verdict)
 	return names[verdict];
 }
 
-const char *yg_unjudged_name(enum yg_unjudged why)
+const char *yg_engine_unjudged_name(enum yg_unjudged why)
 {
 	static const char *const names[] = {
 		[YG_UNJUDGED_NOT] = "",

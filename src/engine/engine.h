@@ -24,7 +24,7 @@ enum yg_verdict {
 	YG_UNJUDGED, /* not all of it could be looked at: policy decides what follows, not we */
 };
 
-/* Why there is no judgement. The words for messages are those of yg_unjudged_name. */
+/* Why there is no judgement. The words for messages are those of yg_engine_unjudged_name. */
 enum yg_unjudged {
 	YG_UNJUDGED_NOT,       /* there is one */
 	YG_UNJUDGED_TOO_LARGE, /* longer than max_file_bytes, or something in it is */
@@ -96,8 +96,9 @@ struct yg_engine {
 int yg_engine_trial(const struct yg_engine *engine, void *self, const char *const *names,
 	const int *fds, size_t count, size_t find_count, struct yg_err *err) YG_MUST_CHECK;
 
-const char *yg_verdict_name(enum yg_verdict verdict); /* "clean", "malicious", "unjudged" */
-const char *yg_unjudged_name(enum yg_unjudged why);   /* "too_large", …; "" for YG_UNJUDGED_NOT */
+const char *yg_engine_verdict_name(enum yg_verdict verdict); /* "clean", "malicious", "unjudged" */
+const char *yg_engine_unjudged_name(
+	enum yg_unjudged why); /* "too_large", …; "" for YG_UNJUDGED_NOT */
 
 /* Codes of engine commands that failed, as they stand in event 1001: two's complement in hex. */
 #define YG_ENGINE_CODE_MEMORY  0xffffd8efu /* does not fit into memory */

@@ -799,7 +799,7 @@ static int am_start(int tmp, void **self, struct yg_err *err)
 	return 0;
 }
 
-const struct yg_engine yg_engine_am = {
+const struct yg_engine yg_am_engine = {
 	.name = "am",
 	.abi = am_abi,
 	.start = am_start,

@@ -9,7 +9,7 @@
  *
  * One instance a process may hold content, because loading changes the working directory.
  */
-extern const struct yg_engine yg_engine_am;
+extern const struct yg_engine yg_am_engine;
 
 #define YG_AM_THREADS_PRESET 2
 

@@ -67,7 +67,7 @@ static int set_up(void **state)
 	put_text(p->root, "set/am-yara/a.yara", YARA);
 	put_text(p->root, "set/am-pattern/samples/b.ndb", NDB_2); /* is not content */
 	put_text(p->root, "set/am-pattern/README", "neither is this");
-	assert_int_equal(yg_engine_am.start(p->tmp, &p->am, &err), 0);
+	assert_int_equal(yg_am_engine.start(p->tmp, &p->am, &err), 0);
 	*state = p;
 	return 0;
 }
@@ -76,7 +76,7 @@ static int tear_down(void **state)
 {
 	struct place *p = *state;
 	struct yg_err err = {0};
-	yg_engine_am.stop(p->am);
+	yg_am_engine.stop(p->am);
 	(void)close(p->set);
 	(void)close(p->tmp);
 	(void)close(p->root);
@@ -90,7 +90,7 @@ static void load_ok(struct place *p, uint64_t signatures)
 {
 	struct yg_err err = {0};
 	struct yg_engine_loaded loaded = {0};
-	if (yg_engine_am.load(p->am, p->set, &loaded, &err) < 0)
+	if (yg_am_engine.load(p->am, p->set, &loaded, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_int_equal(loaded.signatures, signatures);
 	assert_true(loaded.memory_bytes > 1 << 20);
@@ -109,9 +109,9 @@ static void judge(struct place *p, const void *bytes, size_t len, const char *wa
 	struct yg_finding f = {0};
 	char have[300];
 	int fd YG_AUTO(fd) = memory_file(bytes, len);
-	yg_engine_am.judge(p->am, fd, "test", &f);
-	(void)snprintf(have, sizeof(have), "%s %s%s", yg_verdict_name(f.verdict), f.signature,
-		yg_unjudged_name(f.why));
+	yg_am_engine.judge(p->am, fd, "test", &f);
+	(void)snprintf(have, sizeof(have), "%s %s%s", yg_engine_verdict_name(f.verdict),
+		f.signature, yg_engine_unjudged_name(f.why));
 	assert_string_equal(have, want);
 }
 
@@ -124,7 +124,7 @@ static int configure(struct place *p, const char *json, struct yg_err *err)
 {
 	json_t *config YG_AUTO(yg_json) = NULL;
 	assert_int_equal(yg_json_parse(yg_bytes_of(json), 4096, &config, err), 0);
-	return yg_engine_am.configure(p->am, config, err);
+	return yg_am_engine.configure(p->am, config, err);
 }
 
 /* ---- a zip archive of stored files, as simple as it can be ---- */
@@ -223,7 +223,7 @@ static void judges_by_its_content(void **state)
 	judge_text(p, "harmless", "clean ");
 
 	struct yg_finding f = {0};
-	yg_engine_am.judge(p->am, p->root, "a directory", &f);
+	yg_am_engine.judge(p->am, p->root, "a directory", &f);
 	assert_int_equal(f.verdict, YG_UNJUDGED);
 	assert_int_equal(f.why, YG_UNJUDGED_READ);
 }
@@ -367,7 +367,7 @@ static void refuses_broken_content_as_a_whole(void **state)
 		struct yg_err err = {0};
 		struct yg_engine_loaded loaded = {0};
 		put_text(p->root, rows[i].path, rows[i].text);
-		assert_int_equal(yg_engine_am.load(p->am, p->set, &loaded, &err), -1);
+		assert_int_equal(yg_am_engine.load(p->am, p->set, &loaded, &err), -1);
 		if (strncmp(err.msg, rows[i].error, strlen(rows[i].error)) != 0)
 			assert_string_equal(err.msg, rows[i].error);
 		assert_int_equal(unlinkat(p->root, rows[i].path, 0), 0);
@@ -386,7 +386,7 @@ static void refuses_a_set_without_signatures(void **state)
 	struct yg_engine_loaded loaded = {0};
 	assert_int_equal(unlinkat(p->root, "set/am-pattern/a.ndb", 0), 0);
 	assert_int_equal(unlinkat(p->root, "set/am-yara/a.yara", 0), 0);
-	assert_int_equal(yg_engine_am.load(p->am, p->set, &loaded, &err), -1);
+	assert_int_equal(yg_am_engine.load(p->am, p->set, &loaded, &err), -1);
 	assert_string_equal(err.msg, "no signatures in am-pattern, am-yara or am-hash");
 	assert_int_equal(err.code, YG_EABSENT);
 }
@@ -398,7 +398,7 @@ static void takes_a_set_whose_description_fits(void **state)
 	(void)snprintf(text, sizeof(text),
 		"{\"components\":[{\"name\":\"wr-list\"},{\"name\":\"am-hash\",\"abi\":{\"engine\":\"\"}},{\"name\":\"am-pattern\",\"abi\":{\"engine\":"
 		"\"clamav\",\"min\":1,\"max\":%u}}]}",
-		yg_engine_am.abi());
+		yg_am_engine.abi());
 	put_text(p->root, "set/set.json", text);
 	load_ok(p, 2);
 }
