@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+
+/* What is asked of this computer, by the Manager (a job, with exactly one result) or by somebody here.
+ * A task lives until its answer is where it belongs: a result in the spool, a reply on the socket. What
+ * was lost because another role died is asked again when it is back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/session_impl.h"
+#include "agent/sources.h"
+#include "core/clock.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/str.h"
+#include "crypto/random.h"
+#include "proto/cause.h"
+#include "proto/wire.h"
+
+#define TRIES_MAX      8 /* times that a role may die with a task */
+#define AGAIN_MS       5000
+#define PROGRESS_MS    500
+#define EVENT_SCAN     9001
+#define EVENT_SCANNED  9002
+#define EVENT_SCAN_END 9003
+#define EVENT_UNJUDGED 9018
+#define EVENT_MALWARE  20100
+
+enum what { UPDATE, UPDATE_RELAY, ROLLBACK, RELEASE_HOLD, REPAIR, SCAN };
+
+static const struct {
+	const char *command; /* of the Manager */
+	const char *ask;     /* of the control socket, or NULL */
+	const char *message; /* to the role */
+	bool walk;           /* to walk, else to install */
+} kinds[] = {
+	[UPDATE] = {"update", "update", "update.run", false},
+	[UPDATE_RELAY] = {"update.relay", NULL, "update.run", false},
+	[ROLLBACK] = {"rollback", "rollback", "rollback.run", false},
+	[RELEASE_HOLD] = {"release_hold", "release_hold", "hold.release", false},
+	[REPAIR] = {"", "repair", "repair.run", false},
+	[SCAN] = {"scan", "scan", "scan.run", true},
+};
+
+struct task {
+	struct task *next;
+	struct session *session;
+	enum what what;
+	char job[YG_UUID_TEXT];
+	json_t *command; /* a reference: the Manager's, or one made here */
+	bool remote;     /* its result goes to the Manager */
+	bool resumed;    /* it had begun before this process */
+	bool running;    /* asked, not answered */
+	struct control_call *call;
+	unsigned tries;
+	char phase[32];
+	int64_t said_ms;
+	json_t *result; /* final, not stored yet */
+};
+
+static struct task *find(const struct session *s, const char *job)
+{
+	for (struct task *task = s->tasks; task; task = task->next)
+		if (strcmp(task->job, job) == 0)
+			return task;
+	return NULL;
+}
+
+static void task_free(struct task *task)
+{
+	for (struct task **at = &task->session->tasks; *at; at = &(*at)->next) {
+		if (*at == task) {
+			*at = task->next;
+			break;
+		}
+	}
+	json_decref(task->command);
+	json_decref(task->result);
+	free(task);
+}
+
+static struct task *task_new(struct session *s, enum what what, const char *job,
+	const json_t *command)
+{
+	struct task *task = calloc(1, sizeof(*task));
+	if (!task)
+		return NULL;
+	task->session = s;
+	task->what = what;
+	(void)!yg_str_put(task->job, sizeof(task->job), "%s", job);
+	(void)!yg_str_put(task->phase, sizeof(task->phase), "waiting");
+	task->command = json_deep_copy(command);
+	task->next = s->tasks;
+	s->tasks = task;
+	return task;
+}
+
+/* ---- the end of a task ---- */
+
+/* Its result is stored, and the job is done: a crash between the two finds the result and does the rest. */
+static void store_result(struct task *task)
+{
+	struct session *s = task->session;
+	struct yg_err err = {0};
+	if (!session_result(s, json_incref(task->result))) {
+		yg_timer_set(s->again, AGAIN_MS);
+		return;
+	}
+	if (jobs_end(s->jobs, task->job, &err) < 0)
+		yg_log_err(YG_LOG_ERROR, "session.jobs", &err);
+	task_free(task);
+	session_changed(s);
+}
+
+static void finish(struct task *task, const char *outcome, const char *cause, const char *sentence,
+	const json_t *detail)
+{
+	char now[YG_CLOCK_TEXT];
+	yg_clock_format(yg_clock_now_s(), now);
+	if (!task->remote) {
+		struct session *s = task->session;
+		task_free(task);
+		session_changed(s);
+		return;
+	}
+	task->running = false;
+	json_t *text = json_string(sentence);
+	task->result = json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:O}", "kind", "result", "job",
+		task->job, "time", now, "outcome", outcome, "cause", cause, "sentence",
+		text ? text : json_string(""), "detail", detail);
+	store_result(task);
+}
+
+static void fail(struct task *task, const struct yg_err *err)
+{
+	json_t *detail YG_AUTO(yg_json) = json_object();
+	yg_log(YG_LOG_WARN, "session.task", "%s: %s", kinds[task->what].message, err->msg);
+	if (task->what == SCAN)
+		session_event(task->session, EVENT_SCAN_END,
+			json_pack("{s:s,s:s,s:s}", "job", task->job, "cause", err->cause, "detail",
+				err->msg));
+	if (task->call)
+		control_fail(yg_take(task->call), err);
+	finish(task, strcmp(err->cause, "job.cancelled") == 0 ? "cancelled" : "failed", err->cause,
+		err->msg, detail);
+}
+
+static void scan_done(struct task *task, const json_t *body)
+{
+	struct session *s = task->session;
+	double seconds = json_number_value(json_object_get(body, "seconds"));
+	json_int_t unjudged = json_integer_value(json_object_get(body, "unjudged"));
+	const json_t *first = json_object_get(body, "unjudged_first");
+	if (unjudged > 0)
+		session_event(s, EVENT_UNJUDGED,
+			json_pack("{s:s,s:I,s:s*,s:s*}", "job", task->job, "count", unjudged,
+				"path", json_string_value(json_object_get(first, "path")), "reason",
+				json_string_value(json_object_get(first, "reason"))));
+	session_event(s, EVENT_SCANNED,
+		json_pack("{s:s,s:I,s:I,s:I,s:I,s:I}", "job", task->job, "files",
+			json_integer_value(json_object_get(body, "files")), "found",
+			json_integer_value(json_object_get(body, "found")), "unjudged", unjudged,
+			"bytes", json_integer_value(json_object_get(body, "bytes")), "seconds",
+			(json_int_t)seconds));
+	if (task->call)
+		control_reply(yg_take(task->call), json_deep_copy(body));
+	finish(task, "success", "", "", body);
+}
+
+static void update_done(struct task *task, const json_t *body)
+{
+	const char *outcome = NULL;
+	const char *cause = NULL;
+	const char *sentence = NULL;
+	struct yg_err err = {0};
+	if (yg_json_str_or(body, "outcome", 16, "success", &outcome, &err) < 0 ||
+		yg_json_str_or(body, "cause", YG_ERR_CAUSE_MAX - 1, "", &cause, &err) < 0 ||
+		yg_json_str_or(body, "sentence", 4096, "", &sentence, &err) < 0) {
+		fail(task, &err);
+		return;
+	}
+	json_t *detail YG_AUTO(yg_json) = json_object();
+	static const char *const kept[] = {"set", "updated"};
+	for (size_t i = 0; i < YG_COUNT(kept); i++)
+		if (json_object_get(body, kept[i]))
+			(void)json_object_set(detail, kept[i], json_object_get(body, kept[i]));
+	if (task->call) {
+		json_t *reply = json_deep_copy(body);
+		(void)json_object_set_new(reply, "job", json_string(task->job));
+		control_reply(yg_take(task->call), reply);
+	}
+	finish(task, outcome, cause, sentence, detail);
+}
+
+static void task_done(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+{
+	struct task *task = ctx;
+	task->running = false;
+	/* Without a cause it is the channel that ended, not the work. */
+	if (err->code == YG_EAGAIN && !err->cause[0] && ++task->tries < TRIES_MAX) {
+		task->resumed = true;
+		return; /* again when the role is back */
+	}
+	if (err->code) {
+		struct yg_err why = *err;
+		fail(task, &why);
+	} else if (task->what == SCAN) {
+		scan_done(task, reply->body);
+	} else {
+		update_done(task, reply->body);
+	}
+}
+
+/* ---- the beginning of a task ---- */
+
+static void add_update(const struct task *task, json_t *body, struct yg_err *err)
+{
+	const struct session *s = task->session;
+	const json_t *conf = json_object_get(s->env->config, "update");
+	const json_t *given = json_object_get(s->settings, "update");
+	const char *aim = json_string_value(json_object_get(task->command, "set"));
+	json_t *list = NULL;
+	const struct sources_ask ask = {
+		.agent_id = s->identity ? s->identity->agent_id : "",
+		.settings = s->identity ? s->settings : NULL,
+		.source = json_string_value(json_object_get(conf, "source")),
+		.ca = json_string_value(json_object_get(conf, "ca")),
+		.proxy = json_object_get(s->env->config, "proxy"),
+		.for_relay = task->what == UPDATE_RELAY,
+		.with_relays = json_is_true(json_object_get(task->command, "with_relays")),
+	};
+	if (sources_list(&ask, &list, err) < 0)
+		return;
+	json_t *tries = json_object_get(given, "tries");
+	json_t *timeout = json_object_get(given, "timeout_s");
+	(void)json_object_set_new(body, "sources", list);
+	(void)json_object_set_new(body, "kind",
+		json_string(task->what == UPDATE_RELAY ? "relay" : "agent"));
+	(void)json_object_set_new(body, "aim", json_string(aim ? aim : ""));
+	(void)json_object_set_new(body, "scheduled",
+		json_boolean(json_is_true(json_object_get(task->command, "scheduled"))));
+	(void)json_object_set(body, "tries", tries ? tries : json_object_get(conf, "tries"));
+	(void)json_object_set(body, "timeout_s",
+		timeout ? timeout : json_object_get(conf, "timeout_s"));
+	(void)json_object_set_new(body, "families", json_pack("[s,s]", "pattern", "rule"));
+	if (s->identity)
+		(void)json_object_set_new(body, "tls",
+			json_pack("{s:s,s:s,s:s}", "cert", s->identity->cert, "key",
+				s->identity->key, "cas", s->identity->cas));
+}
+
+/* A rollback that ran when we died must not run twice: the hold that it sets says that it did. */
+static bool rolled_back(const struct task *task)
+{
+	const json_t *hold = json_object_get(task->session->store, "hold");
+	const char *since = json_string_value(json_object_get(hold, "since"));
+	int64_t then = 0;
+	struct yg_err ignored = {0};
+	return task->what == ROLLBACK && since && yg_clock_parse(since, &then, &ignored) == 0 &&
+		then >= json_integer_value(json_object_get(task->command, "begun_s"));
+}
+
+static void scan_begins(const struct task *task)
+{
+	const json_t *paths = json_object_get(task->command, "paths");
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(4096);
+	struct yg_err ignored = {0};
+	size_t i;
+	json_t *path;
+	json_array_foreach(paths, i, path) if (yg_str_addf(&text, &ignored, "%s%s", i ? ", " : "",
+						       json_string_value(path)) < 0) break;
+	if (yg_buf_add(&text, "", 1, &ignored) == 0)
+		session_event(task->session, EVENT_SCAN,
+			json_pack("{s:s,s:s}", "job", task->job, "paths", (const char *)text.data));
+}
+
+static void start(struct task *task)
+{
+	struct session *s = task->session;
+	struct yg_ipc *ipc = kinds[task->what].walk ? s->walk : s->install;
+	struct yg_err err = {0};
+	if (!ipc || (task->resumed && !kinds[task->what].walk && !s->store))
+		return;
+	json_t *body = json_pack("{s:s}", "job", task->job);
+	if (task->resumed && rolled_back(task)) {
+		update_done(task, body);
+		json_decref(body);
+		return;
+	}
+	if (task->what == UPDATE || task->what == UPDATE_RELAY || task->what == REPAIR)
+		add_update(task, body, &err);
+	if (err.code && task->what == REPAIR)
+		err = (struct yg_err){0}; /* what is here can be healed without a source */
+	if (err.code) {
+		json_decref(body);
+		fail(task, &err);
+		return;
+	}
+	if (task->what == SCAN) {
+		(void)json_object_set(body, "paths", json_object_get(task->command, "paths"));
+		if (task->tries == 0)
+			scan_begins(task);
+	}
+	task->running = true;
+	yg_ipc_request(ipc, kinds[task->what].message, body, NULL, 0, task_done, task);
+}
+
+void session_task_pump(struct session *s)
+{
+	for (struct task *task = s->tasks; task;) {
+		struct task *next = task->next;
+		if (task->result)
+			store_result(task);
+		else if (!task->running)
+			start(task);
+		task = next;
+	}
+}
+
+/* A command that this version does not know still gets its one result. */
+static bool unsupported(struct session *s, const json_t *command, const char *name)
+{
+	char now[YG_CLOCK_TEXT];
+	const char *job = json_string_value(json_object_get(command, "job"));
+	yg_log(YG_LOG_WARN, "session.command", "unknown command '%s'", name);
+	if (!job || !yg_wire_uuid_ok(job))
+		return true;
+	yg_clock_format(yg_clock_now_s(), now);
+	return session_result(s,
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:{}}", "kind", "result", "job", job, "time",
+			now, "outcome", "failed", "cause", "job.unsupported", "sentence", name,
+			"detail"));
+}
+
+bool session_task_command(struct session *s, const json_t *command)
+{
+	struct yg_err err = {0};
+	const char *name = NULL;
+	const char *job = json_string_value(json_object_get(command, "job"));
+	if (yg_json_str(command, "command", 64, &name, &err) < 0)
+		return true;
+	if (strcmp(name, "deactivate") == 0) {
+		s->forget = true;
+		yg_timer_set(s->remake, 0);
+		return true;
+	}
+	if (strcmp(name, "policy") == 0) {
+		s->policy_refused[0] = 0;
+		manager_policy(s->manager);
+		return true;
+	}
+	if (strcmp(name, "settings") == 0) {
+		manager_beat(s->manager);
+		return true;
+	}
+	size_t what = 0;
+	while (what < YG_COUNT(kinds) && strcmp(kinds[what].command, name) != 0)
+		what++;
+	if (what == YG_COUNT(kinds) || !job || !yg_wire_uuid_ok(job) ||
+		(what == SCAN && !json_is_array(json_object_get(command, "paths"))))
+		return unsupported(s, command, name);
+	if (jobs_known(s->jobs, job))
+		return true;
+	if (jobs_begin(s->jobs, job, command, &err) < 0) {
+		yg_log(YG_LOG_ERROR, "session.jobs", "command '%s' cannot be kept: %s", name,
+			err.msg);
+		return false;
+	}
+	yg_log(YG_LOG_INFO, "session.command", "%s (job %s)", name, job);
+	struct task *task = task_new(s, (enum what)what, job, command);
+	if (!task)
+		return true; /* it is remembered: the next start takes it up */
+	(void)json_object_set_new(task->command, "begun_s", json_integer(yg_clock_now_s()));
+	task->remote = true;
+	start(task);
+	return true;
+}
+
+void session_task_ask(struct session *s, const char *kind, struct control_call *call,
+	const json_t *paths)
+{
+	struct yg_err err = {0};
+	char job[YG_UUID_TEXT];
+	size_t what = 0;
+	while (!kinds[what].ask || strcmp(kinds[what].ask, kind) != 0)
+		what++;
+	json_t *command YG_AUTO(yg_json) = json_pack("{s:s}", "command", kinds[what].command);
+	if (paths)
+		(void)json_object_set(command, "paths", (json_t *)(uintptr_t)paths);
+	struct task *task = NULL;
+	if (yg_random_uuid(job, &err) == 0)
+		task = task_new(s, (enum what)what, job, command);
+	if (!task) {
+		if (!err.code)
+			(void)yg_fail_sys(&err, ENOMEM, "%s", kind);
+		control_fail(call, &err);
+		return;
+	}
+	task->call = call;
+	if (!kinds[what].walk && !s->install) {
+		(void)yg_fail(&err, YG_EAGAIN, "the install role does not run at the moment");
+		fail(task, &err);
+		return;
+	}
+	start(task);
+}
+
+void session_task_resume(struct session *s)
+{
+	json_t *list YG_AUTO(yg_json) = jobs_running(s->jobs);
+	struct yg_err err = {0};
+	size_t i;
+	json_t *command;
+	json_array_foreach(list, i, command)
+	{
+		const char *job = json_string_value(json_object_get(command, "job"));
+		const char *name = json_string_value(json_object_get(command, "command"));
+		size_t what = 0;
+		while (name && what < YG_COUNT(kinds) && strcmp(kinds[what].command, name) != 0)
+			what++;
+		if (!job || !name || what == YG_COUNT(kinds))
+			continue;
+		if (spool_has_result(s->spool, job)) {
+			if (jobs_end(s->jobs, job, &err) < 0)
+				yg_log_err(YG_LOG_ERROR, "session.jobs", &err);
+			continue;
+		}
+		yg_log(YG_LOG_NOTICE, "session.resume", "%s (job %s) goes on", name, job);
+		struct task *task = task_new(s, (enum what)what, job, command);
+		if (task)
+			task->remote = task->resumed = true;
+	}
+}
+
+void session_task_free(struct session *s)
+{
+	while (s->tasks)
+		task_free(s->tasks);
+}
+
+/* ---- how far it is ---- */
+
+static void say_phase(struct task *task, const char *phase, json_int_t done, json_int_t of)
+{
+	struct session *s = task->session;
+	bool changed = strcmp(task->phase, phase) != 0;
+	int64_t now = yg_clock_mono_ms();
+	if (!changed && now - task->said_ms < PROGRESS_MS)
+		return;
+	task->said_ms = now;
+	(void)!yg_str_put(task->phase, sizeof(task->phase), "%.31s", phase);
+	if (task->remote && s->manager)
+		manager_progress(s->manager,
+			json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "seq", 0, "kind", "progress", "job",
+				task->job, "phase", task->phase, "done", done, "of", of));
+	if (changed)
+		session_changed(s);
+}
+
+void session_task_phase(struct session *s, const json_t *body)
+{
+	const char *job = NULL;
+	const char *phase = NULL;
+	int64_t done = 0;
+	int64_t of = 0;
+	struct yg_err err = {0};
+	if (yg_json_str(body, "job", 36, &job, &err) < 0 ||
+		yg_json_str(body, "phase", 31, &phase, &err) < 0 ||
+		yg_json_int_or(body, "done", 0, INT64_MAX, 0, &done, &err) < 0 ||
+		yg_json_int_or(body, "of", 0, INT64_MAX, 0, &of, &err) < 0) {
+		yg_log_err(YG_LOG_WARN, "session.progress", &err);
+		return;
+	}
+	struct task *task = find(s, job);
+	if (!task)
+		return;
+	if (task->call)
+		control_progress(task->call,
+			json_pack("{s:s,s:I,s:I}", "phase", phase, "done", (json_int_t)done, "of",
+				(json_int_t)of));
+	say_phase(task, phase, done, of);
+}
+
+void session_task_scan(struct session *s, const char *name, const json_t *body)
+{
+	const char *job = json_string_value(json_object_get(body, "job"));
+	const char *path = json_string_value(json_object_get(body, "path"));
+	const char *signature = json_string_value(json_object_get(body, "signature"));
+	struct task *task = job ? find(s, job) : NULL;
+	if (!task)
+		return;
+	if (strcmp(name, "scan.found") == 0 && path && signature) {
+		session_event(s, EVENT_MALWARE,
+			json_pack("{s:s,s:s,s:s}", "path", path, "signature", signature, "job",
+				task->job));
+		if (task->call)
+			control_progress(task->call,
+				json_pack("{s:{s:s,s:s}}", "found", "path", path, "signature",
+					signature));
+	} else if (strcmp(name, "scan.unjudged") == 0 && path) {
+		if (task->call)
+			control_progress(task->call,
+				json_pack("{s:{s:s,s:s?}}", "unjudged", "path", path, "reason",
+					json_string_value(json_object_get(body, "reason"))));
+	} else if (strcmp(name, "scan.progress") == 0) {
+		if (task->call)
+			control_progress(task->call, json_deep_copy(body));
+		say_phase(task, "scan", json_integer_value(json_object_get(body, "files")), 0);
+	}
+}
+
+json_t *session_task_update(const struct session *s)
+{
+	for (const struct task *task = s->tasks; task; task = task->next)
+		if ((task->what == UPDATE || task->what == UPDATE_RELAY) && !task->result)
+			return json_pack("{s:s,s:s}", "job", task->job, "phase", task->phase);
+	return json_null();
+}
