@@ -15,7 +15,7 @@
 #define ROW(lib_, copy_, roll_, action_, why_)                                                     \
 	{                                                                                          \
 		lib_, copy_, roll_, YG_RECOVER_##action_, why_,                                    \
-			"`" #lib_ "` | `" #copy_ "` | `" #roll_ "` | " why_                        \
+			"| `" #lib_ "` | `" #copy_ "` | `" #roll_ "` | " #action_ " | " why_ " |"  \
 	}
 
 /* The first row that fits counts. */
