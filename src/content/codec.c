@@ -29,6 +29,7 @@ struct sink {
 	int fd;
 	uint64_t size, max;
 	struct yg_hash *hash;
+	bool over; /* more came than may */
 };
 
 static void sink_free_at(struct sink *sink)
@@ -38,9 +39,11 @@ static void sink_free_at(struct sink *sink)
 
 static int sink_add(struct sink *sink, const void *data, size_t len, struct yg_err *err)
 {
-	if (len > sink->max - sink->size)
+	if (len > sink->max - sink->size) {
+		sink->over = true;
 		return yg_fail_cause(err, YG_ELIMIT, "content.size",
 			"want <= %llu bytes, have more", (unsigned long long)sink->max);
+	}
 	sink->size += len;
 	yg_hash_add(sink->hash, data, len);
 	return sink->fd < 0 ? 0 : yg_fs_write_all(sink->fd, data, len, err);
@@ -60,6 +63,9 @@ static int sink_check(struct sink *sink, const char *what, const char *sha256, u
 	struct yg_err *err)
 {
 	char have[YG_SHA256_TEXT];
+	if (sink->over)
+		return yg_fail_cause(err, YG_EUNTRUSTED, "content.size",
+			"%s bytes: want %llu, have more", what, (unsigned long long)size);
 	if (sink->size != size)
 		return yg_fail_cause(err, YG_EUNTRUSTED, "content.size",
 			"%s bytes: want %llu, have %llu", what, (unsigned long long)size,
@@ -186,34 +192,55 @@ static int zstd_encode(int in, struct sink *from, struct sink *to, int level, st
 	return encode(zstd, in, from, to, err);
 }
 
+/* Read on to the end, for hash and size alone: when decoding failed, whether these are the bytes that
+ * were vouched for is what the failure is called by.
+ */
+static int drain(int in, struct sink *from, struct yg_err *err)
+{
+	uint8_t piece[4096];
+	ssize_t n = 0;
+	struct yg_err why = {0};
+	while (!from->over && (n = get(in, piece, sizeof(piece), err)) > 0) {
+		if (sink_add(from, piece, (size_t)n, &why) < 0)
+			break; /* sink_check says it */
+	}
+	return n < 0 ? -1 : 0;
+}
+
 /* ---- the interface ---- */
 
 int yg_codec_decode(int in, int out, const struct yg_form *form, const char *sha256, uint64_t size,
 	struct yg_err *err)
 {
-	struct sink from YG_AUTO(sink) = {-1, 0, form->size, yg_hash_new(err)};
-	struct sink to YG_AUTO(sink) = {out, 0, size, yg_hash_new(err)};
+	struct sink from YG_AUTO(sink) = {.fd = -1, .max = form->size, .hash = yg_hash_new(err)};
+	struct sink to YG_AUTO(sink) = {.fd = out, .max = size, .hash = yg_hash_new(err)};
 	if (!from.hash || !to.hash)
 		return -1;
+	struct yg_err why = {0};
 	int bad = form->encoding == YG_ENCODING_ZSTD
-		? unzstd(in, &from, &to, false, YG_CODEC_WINDOW_LOG_MAX, err)
-		: copy(in, &from, &to, err);
-	if (bad < 0) {
-		/* Not the bytes that were vouched for is the better answer than what it broke. */
-		if (err->code == YG_ELIMIT)
-			err->code = YG_EUNTRUSTED;
+		? unzstd(in, &from, &to, false, YG_CODEC_WINDOW_LOG_MAX, &why)
+		: copy(in, &from, &to, &why);
+	if (bad < 0 && why.code == YG_ESYSTEM) {
+		*err = why;
 		return -1;
 	}
-	if (sink_check(&from, "transferred", form->sha256, form->size, err) < 0)
+	if (drain(in, &from, err) < 0 ||
+		sink_check(&from, "transferred", form->sha256, form->size, err) < 0)
 		return -1;
+	if (bad < 0 && !to.over) {
+		*err = why;
+		return -1;
+	}
 	return sink_check(&to, "plain", sha256, size, err);
 }
 
 int yg_codec_encode(int in, int out, enum yg_encoding encoding, int level, struct yg_form *form,
 	char sha256[YG_SHA256_TEXT], uint64_t *size, struct yg_err *err)
 {
-	struct sink from YG_AUTO(sink) = {-1, 0, YG_FILE_SIZE_MAX, yg_hash_new(err)};
-	struct sink to YG_AUTO(sink) = {out, 0, YG_FILE_SIZE_MAX, yg_hash_new(err)};
+	struct sink from YG_AUTO(
+		sink) = {.fd = -1, .max = YG_FILE_SIZE_MAX, .hash = yg_hash_new(err)};
+	struct sink to YG_AUTO(
+		sink) = {.fd = out, .max = YG_FILE_SIZE_MAX, .hash = yg_hash_new(err)};
 	if (!from.hash || !to.hash)
 		return -1;
 	int bad = encoding == YG_ENCODING_ZSTD ? zstd_encode(in, &from, &to, level, err)
@@ -229,7 +256,7 @@ int yg_codec_encode(int in, int out, enum yg_encoding encoding, int level, struc
 
 int yg_codec_hash(int in, char sha256[YG_SHA256_TEXT], uint64_t *size, struct yg_err *err)
 {
-	struct sink to YG_AUTO(sink) = {-1, 0, UINT64_MAX, yg_hash_new(err)};
+	struct sink to YG_AUTO(sink) = {.fd = -1, .max = UINT64_MAX, .hash = yg_hash_new(err)};
 	if (!to.hash || copy(in, NULL, &to, err) < 0)
 		return -1;
 	sink_digest(&to, sha256);
@@ -239,7 +266,7 @@ int yg_codec_hash(int in, char sha256[YG_SHA256_TEXT], uint64_t *size, struct yg
 
 int yg_codec_unzstd(int in, int out, uint64_t max, struct yg_err *err)
 {
-	struct sink to YG_AUTO(sink) = {out, 0, max, yg_hash_new(err)};
+	struct sink to YG_AUTO(sink) = {.fd = out, .max = max, .hash = yg_hash_new(err)};
 	if (!to.hash)
 		return -1;
 	/* 27 is what the zstd tool itself accepts without being asked for more. */

@@ -14,8 +14,9 @@
  * Nothing is believed: the transfer bytes must have form->size and form->sha256, the plain bytes
  * `size` and `sha256`; never more than `size` bytes are written. What was written is worthless
  * unless this returns 0.
- * errors  YG_EUNTRUSTED cause content.hash, content.size; YG_EFORMAT cause content.format: not a zstd
- *         frame, or one that needs more memory than allowed; YG_ESYSTEM read or write failed
+ * errors  YG_EUNTRUSTED cause content.hash, content.size: not the bytes that were vouched for, whatever
+ *         else is wrong with them; YG_EFORMAT cause content.format: those bytes, but no zstd frame, or
+ *         one that needs more memory than allowed; YG_ESYSTEM read or write failed
  */
 int yg_codec_decode(int in, int out, const struct yg_form *form, const char *sha256, uint64_t size,
 	struct yg_err *err) YG_MUST_CHECK;

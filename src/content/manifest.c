@@ -312,24 +312,34 @@ static int parse_head(const json_t *root, struct yg_manifest *manifest, struct y
 	return 0;
 }
 
-struct yg_manifest *yg_manifest_parse(struct yg_bytes text, struct yg_err *err)
+static int parse(struct yg_bytes text, struct yg_manifest *manifest, struct yg_err *err)
 {
 	json_t *root YG_AUTO(yg_json) = NULL;
+	if (yg_json_parse(text, YG_MANIFEST_SIZE_MAX, &root, err) < 0)
+		return -1;
+	if (!json_is_object(root))
+		return yg_fail(err, YG_EFORMAT, "want an object, have %s", yg_json_kind(root));
+	if (parse_head(root, manifest, err) < 0 ||
+		manifest_json_parse(root, MANIFEST_FORMS, manifest, err) < 0)
+		return -1;
+	return yg_hash_text(text, manifest->sha256, err);
+}
+
+struct yg_manifest *yg_manifest_parse(struct yg_bytes text, struct yg_err *err)
+{
 	struct yg_manifest *manifest YG_AUTO(yg_manifest) = calloc(1, sizeof(*manifest));
 	if (!manifest) {
 		(void)yg_fail(err, YG_ESYSTEM, "out of memory");
 		return NULL;
 	}
-	if (yg_json_parse(text, YG_MANIFEST_SIZE_MAX, &root, err) < 0)
-		return NULL;
-	if (!json_is_object(root)) {
-		(void)yg_fail(err, YG_EFORMAT, "want an object, have %s", yg_json_kind(root));
+	if (parse(text, manifest, err) < 0) {
+		const struct yg_err why = *err;
+		if (why.code != YG_ESYSTEM)
+			(void)yg_fail_cause(err, why.code,
+				why.code == YG_ELIMIT ? "content.limit" : "content.format", "%s",
+				why.msg);
 		return NULL;
 	}
-	if (parse_head(root, manifest, err) < 0 ||
-		manifest_json_parse(root, MANIFEST_FORMS, manifest, err) < 0 ||
-		yg_hash_text(text, manifest->sha256, err) < 0)
-		return NULL;
 	return yg_take(manifest);
 }
 

@@ -64,7 +64,8 @@ struct yg_manifest {
 
 /* Parse the text of a manifest. Fills sha256. A form with an encoding unknown to us is left out; a
  * file with no form left is an error.
- * errors  YG_EFORMAT, YG_ELIMIT "files: 'daily.hsb': sha256: want …, have …"
+ * errors  YG_EFORMAT cause content.format, YG_ELIMIT cause content.limit:
+ *         "files: 1: 'daily.hsb': sha256: want …, have …"
  */
 struct yg_manifest *yg_manifest_parse(struct yg_bytes text, struct yg_err *err) YG_MUST_CHECK;
 

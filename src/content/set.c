@@ -125,8 +125,9 @@ static int visit(void *ctx, const char *path, const struct yg_tuf_target *target
 	if (!manifest)
 		return yg_wrap(err, "manifest '%s'", path);
 	if (strcmp(manifest->component, component) != 0)
-		return yg_fail(err, YG_EFORMAT, "manifest '%s': component: want '%s', have '%s'",
-			path, component, manifest->component);
+		return yg_fail_cause(err, YG_EFORMAT, "content.format",
+			"manifest '%s': component: want '%s', have '%s'", path, component,
+			manifest->component);
 	if (!(to->families & 1u << manifest->family))
 		return 0;
 	if (check_abi(manifest, to->clamav, err) < 0)

@@ -80,10 +80,11 @@ static int fetch(struct yg_tuf *tuf, const char *path, size_t max, struct yg_buf
 	struct yg_err *err)
 {
 	if (tuf->ops->fetch(tuf->ctx, path, max, buf, err) < 0) {
-		if (err->code == YG_ELIMIT && !err->cause[0]) {
-			const struct yg_err why = *err;
+		const struct yg_err why = *err;
+		if (!why.cause[0] && why.code == YG_ELIMIT)
 			(void)yg_fail_cause(err, YG_ELIMIT, "tuf.size", "%s", why.msg);
-		}
+		if (!why.cause[0] && why.code == YG_EABSENT)
+			(void)yg_fail_cause(err, YG_EABSENT, "tuf.missing", "%s", why.msg);
 		return yg_wrap(err, "%s", path);
 	}
 	if (buf->len > max)
@@ -164,8 +165,12 @@ static int load_root(struct yg_tuf *tuf, struct yg_err *err)
 	if (tuf->root)
 		return 0;
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_TUF_ROOT_MAX);
-	if (tuf->ops->load(tuf->ctx, "root.json", &text, err) < 0)
+	if (tuf->ops->load(tuf->ctx, "root.json", &text, err) < 0) {
+		const struct yg_err why = *err;
+		if (why.code == YG_EABSENT)
+			(void)yg_fail_cause(err, YG_EABSENT, "tuf.root", "%s", why.msg);
 		return yg_wrap(err, "kept root.json");
+	}
 	struct yg_meta *meta YG_AUTO(
 		yg_meta) = yg_meta_parse(YG_META_ROOT, yg_buf_bytes(&text), YG_TUF_ROOT_MAX, err);
 	if (!meta || yg_meta_verify(meta, "root", meta, err) < 0)

@@ -28,7 +28,10 @@
  *     tuf.format        YG_EFORMAT     malformed metadata
  *     tuf.not_delegated YG_EUNTRUSTED  nobody who may vouch for this path does
  *
- * Failures of fetch keep the code and the cause that fetch gave them. What was trusted before a
+ *     tuf.missing       YG_EABSENT     the source lacks a file that signed metadata names
+ *     tuf.root          YG_EABSENT     no root was given and none is kept
+ *
+ * Failures of fetch keep the code and the cause that fetch gave them, if it gave one. What was trusted before a
  * failure stays trusted: the next refresh goes on from there.
  */
 

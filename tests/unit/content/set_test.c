@@ -124,9 +124,9 @@ static const struct {
 	{"am/am-pattern.txt", "am-pattern", "pattern", 150, 200, YG_FAMILIES_ALL, "", ""},
 	{"am/am-pattern.json", "am-pattern", "pattern", 250, 200, YG_FAMILIES_ALL, "content.abi",
 		"am-pattern version 7 is for engines with content format level 250..999, this one has 200"},
-	{"am/am-pattern.json", "am-hash", "pattern", 150, 200, YG_FAMILIES_ALL, "",
+	{"am/am-pattern.json", "am-hash", "pattern", 150, 200, YG_FAMILIES_ALL, "content.format",
 		"manifest 'am/am-pattern.json': component: want 'am-pattern', have 'am-hash'"},
-	{"am/am-pattern.json", "am-pattern", "game", 150, 200, YG_FAMILIES_ALL, "",
+	{"am/am-pattern.json", "am-pattern", "game", 150, 200, YG_FAMILIES_ALL, "content.format",
 		"manifest 'am/am-pattern.json': family: want 'pattern' or 'rule', have 'game'"},
 };
 

@@ -438,7 +438,7 @@ static const struct row {
 		"metadata/2.snapshot.json: "},
 	{"a snapshot under another version's name", snapshot_of_other_version, YG_EUNTRUSTED,
 		"tuf.version", "metadata/3.snapshot.json: version: want 3, have 2"},
-	{"a snapshot that is not there", snapshot_missing, YG_EABSENT, "",
+	{"a snapshot that is not there", snapshot_missing, YG_EABSENT, "tuf.missing",
 		"metadata/2.snapshot.json: not there"},
 	{"a block page", garbage_timestamp, YG_EFORMAT, "tuf.format",
 		"timestamp.json: JSON: line 1: "},
@@ -605,6 +605,7 @@ static void installed(void **state)
 	struct yg_tuf *bare YG_AUTO(yg_tuf) = yg_tuf_new(&sim_ops, &sim, sim.now, &err);
 	assert_int_equal(yg_tuf_refresh(bare, &err), -1);
 	assert_int_equal(err.code, YG_EABSENT);
+	assert_string_equal(err.cause, "tuf.root");
 	assert_string_equal(err.msg, "kept root.json: not there");
 	sim_done(&sim);
 }
