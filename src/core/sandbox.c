@@ -294,6 +294,9 @@ static int allow_connect(scmp_filter_ctx filter, unsigned groups, struct yg_err 
 	for (size_t i = 0; i < YG_COUNT(families); i++)
 		if (allow_if(filter, SCMP_SYS(socket), 0, UINT32_MAX, families[i], err) < 0)
 			return -1;
+	if ((groups & YG_SYS_LOCAL) &&
+		allow_if(filter, SCMP_SYS(socket), 0, UINT32_MAX, AF_UNIX, err) < 0)
+		return -1;
 	/* The resolver reads its files; nothing that creates or writes. */
 	const uint64_t writing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
 	if (!(groups & YG_SYS_FILES))

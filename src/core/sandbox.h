@@ -17,6 +17,7 @@
 #define YG_SYS_SPAWN   (1u << 3) /* fork, exec, kill, wait */
 #define YG_SYS_THREADS (1u << 4) /* clone of threads */
 #define YG_SYS_LIMITS  (1u << 5) /* its own resource limits and priority */
+#define YG_SYS_LOCAL   (1u << 7) /* with YG_SYS_CONNECT: Unix sockets too (a database server) */
 #define YG_SYS_ALL     (1u << 6) /* no filter: for parents, whose children would inherit it */
 
 struct yg_sandbox_path {
