@@ -12,9 +12,9 @@
 #include "core/str.h"
 #include "db/backend.h"
 
-/* libpq is loaded when the first PostgreSQL database is opened: it brings Kerberos, LDAP and SASL
- * with it, several megabytes that an installation with SQLite does not use. docs/decisions says how
- * much. The functions are typed by libpq's own header.
+/* libpq is loaded when the first PostgreSQL database is opened: it brings a dozen libraries that an
+ * installation with SQLite does not use (docs/decisions/libpq-on-use.md). The functions are typed by
+ * libpq's own header.
  */
 #define FUNCTIONS(X)                                                                               \
 	X(PQconnectdbParams)                                                                       \

@@ -189,7 +189,7 @@ static int enter(struct yg_role_env *env, const char *database, struct yg_err *e
 		.path_count = YG_COUNT(paths),
 	};
 	if (strncmp(database, "postgresql:", 11) == 0)
-		box.syscalls |= YG_SYS_CONNECT;
+		box.syscalls |= YG_SYS_CONNECT | YG_SYS_LOCAL;
 	/* What the database needs from the system's folders has to be loaded before they are gone. */
 	if (yg_db_prepare(database, err) < 0)
 		return -1;
