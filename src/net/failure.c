@@ -180,6 +180,9 @@ static int say_curl(const struct yg_failure *seen, struct yg_err *err)
 	case CURLE_URL_MALFORMAT:
 		if (moved)
 			return say_redirect(seen, err);
+		if (seen->connected)
+			return SAY(seen, err, YG_EAGAIN, "net.failed",
+				"what answers there does not speak HTTP: %.140s", seen->detail);
 		return SAY(seen, err, YG_EFORMAT, "net.url", "not a URL that is used here: %.140s",
 			seen->detail);
 	case CURLE_COULDNT_RESOLVE_PROXY:

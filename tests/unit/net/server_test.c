@@ -126,6 +126,23 @@ static const struct yg_server_route routes[] = {
 	{0},
 };
 
+static void forget_parties(void)
+{
+	pki_done(&world.ca);
+	pki_done(&world.foreign);
+	party_done(&world.server);
+	party_done(&world.agent);
+	party_done(&world.expired);
+	party_done(&world.stranger);
+	party_done(&world.dead_server);
+}
+
+static void on_term(void *ctx, int signo)
+{
+	(void)signo;
+	yg_loop_stop(ctx);
+}
+
 static pid_t serve(const struct party *party, enum yg_server_client client, uint16_t *port)
 {
 	struct yg_err err = {0};
@@ -148,10 +165,13 @@ static pid_t serve(const struct party *party, enum yg_server_client client, uint
 		.idle_s = 2,
 		.routes = routes};
 	struct yg_server *server = yg_server_new(loop, fd, &tls, &options, &err);
-	if (!server)
+	if (!server || yg_loop_signal(loop, SIGTERM, on_term, loop, &err) < 0)
 		_exit(1);
 	yg_loop_run(loop);
-	_exit(0);
+	yg_server_free(server);
+	yg_loop_free(loop);
+	forget_parties();
+	exit(0); /* where a sanitizer looks for leaks */
 }
 
 static int set_up(void **state)
@@ -171,30 +191,30 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < YG_COUNT(world.pids); i++) {
-		(void)kill(world.pids[i], SIGKILL);
-		(void)waitpid(world.pids[i], NULL, 0);
-	}
-	(void)close(world.log);
-	pki_done(&world.ca);
-	pki_done(&world.foreign);
-	party_done(&world.server);
-	party_done(&world.agent);
-	party_done(&world.expired);
-	party_done(&world.stranger);
-	party_done(&world.dead_server);
-	return 0;
-}
-
 static char *log_text(void)
 {
 	static char text[65536];
 	ssize_t n = pread(world.log, text, sizeof(text) - 1, 0);
 	text[n > 0 ? n : 0] = 0;
 	return text;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	int rc = 0;
+	for (size_t i = 0; i < YG_COUNT(world.pids); i++) {
+		int status = -1;
+		(void)kill(world.pids[i], SIGTERM);
+		(void)waitpid(world.pids[i], &status, 0);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			rc = -1;
+	}
+	if (rc < 0)
+		(void)fprintf(stderr, "a server ended badly: %s\n", log_text());
+	(void)close(world.log);
+	forget_parties();
+	return rc;
 }
 
 static char *url_of(uint16_t port, const char *path)
