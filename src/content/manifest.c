@@ -355,7 +355,7 @@ static json_t *file_json(const struct yg_file *file, bool forms)
 {
 	json_t *object = json_pack("{s:s, s:s, s:I}", "path", file->path, "sha256", file->sha256,
 		"size", (json_int_t)file->size);
-	if (!object || !forms)
+	if (!object || !forms || file->form_count == 0)
 		return object;
 	json_t *list = json_array();
 	for (size_t i = 0; i < file->form_count; i++) {
