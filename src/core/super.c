@@ -485,7 +485,7 @@ static int spawn_new(struct node *asker, const struct yg_super_role *role, const
 static int spawn_known(struct node *asker, struct node *known, bool adopt, bool *adopted,
 	struct yg_err *err)
 {
-	if (known->asker && !known->ending)
+	if (known->asker && !known->ending && !(adopt && known->asker == asker))
 		return yg_fail(err, YG_EFORMAT, "%s runs already", known->label);
 	if (adopt && !known->ending) {
 		known->asker = asker;

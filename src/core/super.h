@@ -34,6 +34,7 @@
  * When the role that asked for an instance dies, the instance is ended with it, unless the table says
  * `survives`: then it lives on for YG_SUPER_ORPHAN_MS with its other links, and a "spawn" of the same
  * role and tag with "adopt": true takes it over as it is; without that it is replaced by a new one.
+ * Also the asker itself can take its own instance over again, and gets another link to it.
  */
 
 #define YG_SUPER_PEERS_MAX     8

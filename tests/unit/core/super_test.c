@@ -360,6 +360,16 @@ static void a_surviving_instance_is_taken_over(void **unused)
 	assert_int_equal(count_of(s, "keep:k starts"), 1);
 	assert_int_equal(count_of(s, "b loses keep:k"), 0);
 	close_setup(s);
+
+	/* Also its own asker can have it once more, with a new link. */
+	s = new_setup();
+	s->a_asks = "[{\"do\":\"spawn\",\"role\":\"keep\",\"tag\":\"k\",\"adopt\":true},"
+		    "{\"do\":\"spawn\",\"role\":\"keep\",\"tag\":\"k\",\"adopt\":true}]";
+	open_setup(s);
+	wait_for(s, 1, "a adopted");
+	wait_for(s, 2, "a hears keep:k");
+	assert_int_equal(count_of(s, "keep:k starts"), 1);
+	close_setup(s);
 }
 
 static void restarts_back_off(void **unused)
