@@ -12,9 +12,9 @@
 #include "core/str.h"
 #include "db/backend.h"
 
-/* libpq is loaded when the first PostgreSQL database is opened: it brings a dozen libraries that an
- * installation with SQLite does not use (docs/decisions/libpq-on-use.md). The functions are typed by
- * libpq's own header.
+/* libpq is loaded when the first PostgreSQL database is opened: it brings two dozen libraries that an
+ * installation with SQLite does not use (docs/decisions/0005-libpq-is-loaded-on-use.md). The
+ * functions are typed by libpq's own header.
  */
 #define FUNCTIONS(X)                                                                               \
 	X(PQconnectdbParams)                                                                       \
@@ -242,12 +242,12 @@ int yg_db_pg_open(const char *url, void **self, struct yg_err *err)
 
 /* The name under which this text is prepared on this connection; "" is for one use. */
 static int prepare(struct pg *pg, const char *sql, const struct yg_db_value *args, size_t count,
-	char name[16], struct yg_err *err)
+	char name[32], struct yg_err *err)
 {
 	for (size_t i = 0; i < pg->cached; i++) {
 		if (strcmp(pg->cache[i].sql, sql) != 0)
 			continue;
-		(void)snprintf(name, 16, "y%zu", i);
+		(void)snprintf(name, 32, "y%zu", i);
 		return 0;
 	}
 
@@ -264,7 +264,7 @@ static int prepare(struct pg *pg, const char *sql, const struct yg_db_value *arg
 			keep = false; /* the next call may bring another type */
 	char *copy YG_AUTO(mem) = keep ? strdup(sql) : NULL;
 	if (copy)
-		(void)snprintf(name, 16, "y%zu", pg->cached);
+		(void)snprintf(name, 32, "y%zu", pg->cached);
 	else
 		name[0] = '\0';
 	PGresult *result = pg->api.PQprepare(pg->conn, name, sql, (int)count, types);
@@ -280,7 +280,7 @@ static int prepare(struct pg *pg, const char *sql, const struct yg_db_value *arg
 static int run(struct pg *pg, const char *sql, const struct yg_db_value *args, size_t count,
 	PGresult **out, struct yg_err *err)
 {
-	char name[16];
+	char name[32];
 	if (prepare(pg, sql, args, count, name, err) < 0)
 		return -1;
 
