@@ -162,6 +162,20 @@ static void spawned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 	free(asked);
 }
 
+static void spawn(struct install_engine *engine)
+{
+	struct asked *asked = calloc(1, sizeof(*asked));
+	if (!asked)
+		abort(); /* the parent starts us again */
+	asked->in = engine->in;
+	memcpy(asked->set, engine->set, sizeof(asked->set));
+	yg_timer_set(engine->timer, START_MS);
+	yg_ipc_request(engine->in->env->parent, "spawn",
+		json_pack("{s:s, s:s, s:{}, s:b}", "role", "am", "tag", engine->set, "args",
+			"adopt", 1),
+		NULL, 0, spawned, asked);
+}
+
 static void late(void *ctx)
 {
 	struct install_engine *engine = ctx;
@@ -169,6 +183,11 @@ static void late(void *ctx)
 	if (engine->retired) {
 		/* Its scans go on; it ends by itself when walk has let go of it too. */
 		engine_free(engine);
+		return;
+	}
+	if (engine->revived) {
+		engine->revived = false;
+		engine->up(engine->ctx, engine, &err);
 		return;
 	}
 	(void)yg_fail_cause(&err, YG_EAGAIN, "engine.timeout", "the engine did not %s within %d s",
@@ -192,41 +211,43 @@ struct install_engine *install_engine_find(struct install *in, const char *set)
 	return NULL;
 }
 
-/* A retired engine of the same set must not hear of its end when a new one is started under its tag. */
-static void forget_retired(struct install *in, const char *set)
+/* One that retired a moment ago is as good as new: it has the set loaded. */
+static struct install_engine *revive(struct install *in, const char *set)
 {
-	for (struct install_engine *engine = in->engines; engine;) {
-		struct install_engine *next = engine->next;
-		if (strcmp(engine->set, set) == 0 && engine->retired)
-			engine_free(engine);
-		engine = next;
+	for (struct install_engine *engine = in->engines; engine; engine = engine->next) {
+		if (strcmp(engine->set, set) != 0 || !engine->retired)
+			continue;
+		engine->retired = false;
+		engine->revived = true;
+		yg_timer_set(engine->timer, 0); /* `up` comes from the loop, as always */
+		return engine;
 	}
+	return NULL;
 }
 
 struct install_engine *install_engine_new(struct install *in, const char *set,
 	void (*up)(void *ctx, struct install_engine *engine, const struct yg_err *err),
 	void (*down)(void *ctx, struct install_engine *engine), void *ctx)
 {
-	struct install_engine *engine = calloc(1, sizeof(*engine));
-	struct asked *asked = calloc(1, sizeof(*asked));
-	if (!engine || !asked)
+	struct install_engine *engine = revive(in, set);
+	if (engine) {
+		engine->up = up;
+		engine->down = down;
+		engine->ctx = ctx;
+		return engine;
+	}
+	engine = calloc(1, sizeof(*engine));
+	if (!engine)
 		abort(); /* the parent starts us again */
-	forget_retired(in, set);
 	engine->in = in;
 	engine->up = up;
 	engine->down = down;
 	engine->ctx = ctx;
 	memcpy(engine->set, set, strlen(set) + 1);
 	engine->timer = yg_loop_timer(in->env->loop, late, engine);
-	yg_timer_set(engine->timer, START_MS);
 	engine->next = in->engines;
 	in->engines = engine;
-
-	asked->in = in;
-	memcpy(asked->set, set, strlen(set) + 1);
-	yg_ipc_request(in->env->parent, "spawn",
-		json_pack("{s:s, s:s, s:{}, s:b}", "role", "am", "tag", set, "args", "adopt", 1),
-		NULL, 0, spawned, asked);
+	spawn(engine);
 	return engine;
 }
 

@@ -27,6 +27,7 @@ struct install_engine {
 	bool ready;               /* loaded */
 	bool retired;             /* does not count any more; ends when its scans have */
 	bool bare;                /* loads without the policy, which it refused */
+	bool revived;             /* was retired, and is wanted again */
 	int64_t signatures, memory_bytes;
 	double seconds;
 	struct yg_timer *timer; /* while starting: its deadline; when retired: its end */
