@@ -275,7 +275,7 @@ static int open_all(struct agent *a, struct yg_err *err)
 		open_folder(a->root, "run", 0755, &a->run, err) < 0 ||
 		open_folder(a->state, "state/identity", 0700, &a->identity, err) < 0 ||
 		open_folder(a->state, "state/session", 0700, &a->session, err) < 0 ||
-		open_folder(a->state, "iaurepo/am-tmp", 0700, &a->am_tmp, err) < 0)
+		open_folder(a->state, "state/am-tmp", 0700, &a->am_tmp, err) < 0)
 		return yg_wrap(err, "--root %s", a->root_path);
 	if (take_lock(a, err) < 0 || give_away(a, err) < 0 || read_source_ca(a, err) < 0)
 		return -1;
