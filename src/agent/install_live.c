@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/install_impl.h"
 #include "core/clock.h"
@@ -13,6 +15,7 @@
 
 #define BACKOFF_MIN 100   /* ms */
 #define BACKOFF_MAX 30000 /* ms */
+#define NEW_S       86400
 #define STEADY_MS   10000 /* having lived so long, the next end is a new story */
 
 static void up(void *ctx, struct install_engine *engine, const struct yg_err *err);
@@ -70,6 +73,14 @@ static bool is_loop(struct install_live *live)
 	return live->crashes[0] != 0 && now - live->crashes[0] < INSTALL_CRASH_MS;
 }
 
+/* Content that has done for a day is not what suddenly ends the engine; a file that is scanned may be. */
+static bool is_new(struct install *in)
+{
+	struct stat st;
+	return fstatat(in->root, "lib", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		yg_clock_now_s() - st.st_mtime < NEW_S;
+}
+
 static void lost(struct install *in, const struct yg_err *why)
 {
 	struct install_live *live = &in->live;
@@ -84,7 +95,7 @@ static void lost(struct install *in, const struct yg_err *why)
 	install_changed(in);
 
 	yg_store_link(in->store, YG_STORE_ROLL, roll);
-	if (is_loop(live) && roll[0] && !in->back && !in->run) {
+	if (is_loop(live) && is_new(in) && roll[0] && !in->back && !in->run) {
 		memset(live->crashes, 0, sizeof(live->crashes));
 		yg_log(YG_LOG_ERROR, "engine.crash_loop",
 			"the engine ended %d times within %d s with the present content, going back to the set before",

@@ -997,14 +997,28 @@ json_t *install_run_updated(const struct yg_set *from, const struct yg_set *to)
 	return list;
 }
 
+/* What repair cannot fetch: objects of the set before, which the newest manifests do not name. */
+static const char *after_repair(struct install_run *r, const struct install_waiter *waiter)
+{
+	struct yg_err why = {0};
+	char roll[YG_SHA256_TEXT];
+	if (!waiter->prefix)
+		return "";
+	yg_store_link(r->in->store, YG_STORE_ROLL, roll);
+	if (!roll[0] || yg_store_check(r->in->store, roll, &why) == 0)
+		return "";
+	return "; the set before stays damaged, and cannot be gone back to";
+}
+
 static void answer(struct install_run *r, const struct install_waiter *waiter)
 {
 	char lib[YG_SHA256_TEXT];
 	char text[YG_ERR_MSG_MAX + 512];
 	yg_store_link(r->in->store, YG_STORE_LIB, lib);
 	const char *set = r->relay ? install_mirror_set(r->in->mirror) : lib;
-	if (!yg_str_put(text, sizeof(text), "%s%s%s", waiter->prefix ? waiter->prefix : "",
-		    waiter->prefix && r->run.err.msg[0] ? "; " : "", r->run.err.msg))
+	if (!yg_str_put(text, sizeof(text), "%s%s%s%s", waiter->prefix ? waiter->prefix : "",
+		    waiter->prefix && r->run.err.msg[0] ? "; " : "", r->run.err.msg,
+		    after_repair(r, waiter)))
 		memcpy(text, r->run.err.msg, sizeof(r->run.err.msg));
 	json_t *updated = r->run.changed ? install_run_updated(r->from, r->set) : json_array();
 	yg_ipc_reply(r->in->session, waiter->id,
