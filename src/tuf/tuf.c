@@ -15,10 +15,11 @@
 #define ROLES_MAX (YG_TUF_DELEGATIONS_MAX * 2u) /* delegated roles held in one run */
 #define URL_MAX   (YG_TUF_PATH_MAX + 128)       /* bytes of what fetch is given */
 
-/* A delegated role, and the delegators for which its signatures were found good. */
+/* A delegated role, and the delegator for which its signatures were last found good. */
 struct role {
 	char name[YG_META_NAME_MAX];
 	struct yg_meta *meta;
+	const struct yg_meta *by; /* metadata of this run; never freed before the role */
 };
 
 struct yg_tuf {
@@ -438,10 +439,12 @@ static const struct yg_meta *get_role(struct yg_tuf *tuf, const char *name,
 	for (size_t i = 0; i < tuf->role_count; i++) {
 		if (strcmp(tuf->roles[i].name, name) != 0)
 			continue;
-		if (yg_meta_verify(by, name, tuf->roles[i].meta, err) < 0) {
+		if (tuf->roles[i].by != by &&
+			yg_meta_verify(by, name, tuf->roles[i].meta, err) < 0) {
 			(void)yg_wrap(err, "role '%s'", name);
 			return NULL;
 		}
+		tuf->roles[i].by = by;
 		return tuf->roles[i].meta;
 	}
 	if (tuf->role_count == ROLES_MAX) {
@@ -455,6 +458,7 @@ static const struct yg_meta *get_role(struct yg_tuf *tuf, const char *name,
 	role->meta = get_targets(tuf, name, by, err);
 	if (!role->meta)
 		return NULL;
+	role->by = by;
 	tuf->role_count++;
 	return role->meta;
 }

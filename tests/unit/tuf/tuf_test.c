@@ -681,6 +681,47 @@ static void not_in_snapshot(void **state)
 	sim_done(&sim);
 }
 
+/* A role that two delegate to, with different keys: who trusts it through one is not given what only
+ * the other trusts, neither in one run nor out of the cache.
+ */
+static void two_delegators(void **state)
+{
+	(void)state;
+	struct sim sim;
+	struct yg_err err = {0};
+	struct yg_tuf_target target;
+	sim_init(&sim);
+	json_t *a = role_body(), *b = role_body(), *shared = role_body();
+	sim_delegate(&sim, sim.targets, "A", "a/*", false);
+	sim_delegate(&sim, sim.targets, "B", "b/*", false);
+	sim_delegate(&sim, a, "S", "a/*", false);
+	sim_delegate(&sim, b, "S", "b/*", false);
+	/* B knows another key under the same id. */
+	sim_add_key(&sim, json_object_get(b, "delegations"), "S", "other");
+	sim_target(&sim, shared, "a/x", "x");
+	sim_target(&sim, shared, "b/x", "x");
+	sim_write(&sim, a, "A", "A", sim.snapshot);
+	sim_write(&sim, b, "B", "B", sim.snapshot);
+	sim_write(&sim, shared, "S", "S", sim.snapshot);
+	sim_publish(&sim);
+	for (int i = 0; i < 2; i++) {
+		struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&sim_ops, &sim, sim.now, &err);
+		assert_int_equal(yg_tuf_trust(tuf, yg_bytes_of(json_string_value(sim.root_doc)),
+					 &err),
+			0);
+		if (i == 0)
+			assert_int_equal(yg_tuf_find(tuf, "a/x", &target, &err), 0);
+		assert_int_equal(yg_tuf_find(tuf, "b/x", &target, &err), -1);
+		assert_string_equal(err.cause, "tuf.signature");
+		assert_int_equal(yg_tuf_find(tuf, "a/x", &target, &err), 0);
+		assert_string_equal(target.role, "S");
+	}
+	json_decref(a);
+	json_decref(b);
+	json_decref(shared);
+	sim_done(&sim);
+}
+
 static int note(void *ctx, const char *path, const struct yg_tuf_target *target, struct yg_err *err)
 {
 	(void)err;
@@ -719,6 +760,7 @@ int main(void)
 		cmocka_unit_test(installed),
 		cmocka_unit_test(order),
 		cmocka_unit_test(not_in_snapshot),
+		cmocka_unit_test(two_delegators),
 		cmocka_unit_test(each),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
