@@ -40,7 +40,9 @@ int agent_status(struct cli *cli)
 		{"state", {"State", "状態"}},
 		{"activated", {"Activated", "有効化済み"}},
 		{"manager", {"Manager", "Manager"}},
-		{"last_contact", {"Last contact", "最後の通信"}},
+		{"manager_state", {"  line", "  接続"}},
+		{"manager_error", {"  error", "  エラー"}},
+		{"last_contact", {"  last contact", "  最後の通信"}},
 		{"version", {"Version", "バージョン"}},
 		{"agent_id", {"Agent id", "Agent ID"}},
 		{"components", {"Components", "コンポーネント"}},
@@ -155,15 +157,10 @@ static int change(struct cli *cli, const char *what, const char *en, const char 
 			member(answer, "sentence"));
 		return cli_fail(cli, &err);
 	}
-	const json_t *updated = json_object_get(answer, "updated");
+	char *updated YG_AUTO(mem) = text_updated(json_object_get(answer, "updated"));
 	(void)fputs(cli_say(cli, en, ja), stdout);
-	for (size_t i = 0; i < json_array_size(updated); i++) {
-		const json_t *item = json_array_get(updated, i);
-		(void)printf("%s", i ? ", " : ": ");
-		text_put(member(item, "name"), stdout);
-		(void)printf(" %lld → %lld", json_integer_value(json_object_get(item, "from")),
-			json_integer_value(json_object_get(item, "to")));
-	}
+	(void)fputs(*updated ? ": " : "", stdout);
+	text_put(updated, stdout);
 	(void)putchar('\n');
 	return ARGS_DONE;
 }

@@ -221,9 +221,21 @@ int manager_computers_delete(struct cli *cli)
 
 /* ---- jobs ---- */
 
-/* The sentence of a computer's failure in the user's language. A new string. */
-static char *sentence(const struct cli *cli, const json_t *computer)
+/* What a computer's part came to: what a scan saw, what an update changed, or the sentence of its
+ * failure in the user's language. A new string.
+ */
+static char *result(const struct cli *cli, const json_t *computer)
 {
+	const json_t *detail = json_object_get(computer, "detail");
+	const json_t *files = json_object_get(detail, "files"),
+		     *found = json_object_get(detail, "found");
+	if (json_is_integer(files) && json_is_integer(found))
+		return yg_str_format(cli_say(cli, "%lld files, %lld with malware",
+					     "%lldファイル、検出%lld件"),
+			json_integer_value(files), json_integer_value(found));
+	char *changes YG_AUTO(mem) = text_updated(json_object_get(detail, "updated"));
+	if (*changes && !*member(computer, "cause"))
+		return yg_take(changes);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(16384);
 	struct yg_err ignored = {0};
 	if (yg_cause_sentence(member(computer, "cause"), member(computer, "sentence"), cli->lang,
@@ -245,7 +257,7 @@ static int show_job(const struct cli *cli, const json_t *job)
 		{"ended", {"Ended", "終了"}},
 	};
 	static const char *const headings[][2] = {{"Computer", "コンピュータ"}, {"As", "役割"},
-		{"State", "状態"}, {"Phase", "段階"}, {"Cause", "原因"}};
+		{"State", "状態"}, {"Phase", "段階"}, {"Result", "結果"}};
 	if (cli->json)
 		return cli_json(job);
 	(void)show_object(cli, job, rows, YG_COUNT(rows));
@@ -255,12 +267,12 @@ static int show_job(const struct cli *cli, const json_t *job)
 	for (size_t i = 0; i < json_array_size(computers); i++) {
 		const json_t *computer = json_array_get(computers, i);
 		const char *name = member(computer, "name");
-		char *why YG_AUTO(mem) = sentence(cli, computer);
+		char *what YG_AUTO(mem) = result(cli, computer);
 		text_table_add(table, *name ? name : member(computer, "id"));
 		text_table_add(table, member(computer, "as"));
 		text_table_add(table, member(computer, "state"));
 		text_table_add(table, member(computer, "phase"));
-		text_table_add(table, why);
+		text_table_add(table, what);
 	}
 	text_table_print(table, stdout);
 	return ARGS_DONE;
@@ -609,8 +621,10 @@ static void flatten(const struct cli *cli, struct text_table *table, const char 
 			continue;
 		}
 		char *text YG_AUTO(mem) = text_value(item, cli->lang);
+		/* Of a certificate the first line tells what it is. */
+		size_t line = strcspn(text, "\n");
 		text_table_add(table, path);
-		text_table_add(table, text);
+		text_table_addf(table, "%.*s%s", (int)line, text, text[line] ? " …" : "");
 	}
 }
 

@@ -224,3 +224,23 @@ char *text_bytes(json_int_t bytes)
 		     : asprintf(&out, "%lld %s", (long long)bytes, units[0]);
 	return whole(n < 0 ? NULL : out);
 }
+
+char *text_updated(const json_t *updated)
+{
+	char *out = whole(strdup(""));
+	for (size_t i = 0; i < json_array_size(updated); i++) {
+		char *before YG_AUTO(mem) = out;
+		const json_t *item = json_array_get(updated, i);
+		const char *name = json_string_value(json_object_get(item, "name"));
+		json_int_t from = json_integer_value(json_object_get(item, "from"));
+		json_int_t to = json_integer_value(json_object_get(item, "to"));
+		const char *comma = *before ? ", " : "";
+		int n = from > 0 ? asprintf(&out, "%s%s%s %lld → %lld", before, comma,
+					   name ? name : "?", (long long)from, (long long)to)
+				 : asprintf(&out, "%s%s%s %lld", before, comma, name ? name : "?",
+					   (long long)to);
+		if (n < 0)
+			abort();
+	}
+	return out;
+}

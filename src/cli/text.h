@@ -38,8 +38,11 @@ YG_DEFINE_AUTO(text_table);
  */
 char *text_value(const json_t *value, enum yg_lang lang);
 
-/* "1.5 MiB". */
+/* "1.5 MiB". A new string. */
 char *text_bytes(json_int_t bytes);
+
+/* [{"name","from","to"}] as "am-pattern 1 → 2, am-yara 7"; "" for none. A new string. */
+char *text_updated(const json_t *updated);
 
 /* Write text with its control characters as "?". */
 void text_put(const char *text, FILE *out);

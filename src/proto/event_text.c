@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 
 /* Events as text. Apart from event.c, so that agents, which never show any, do not link the texts.
- * A template is plain text, "{param}", and "[parts]" that vanish when a parameter in them is absent
- * or empty; tools/gen-proto has checked it.
+ * A template is plain text, "{param}", and "[parts]" that vanish when a parameter in them is absent,
+ * empty or, of a count, 0; tools/gen-proto has checked it.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -135,6 +135,9 @@ static int put_string(struct render *r, enum yg_event_type type, const char *tex
 
 static int put_integer(struct render *r, enum yg_event_type type, int64_t n, struct yg_err *err)
 {
+	/* "0 could not be judged" says nothing; 0 bytes free does. */
+	if (n == 0 && (type == YG_EVENT_INT || type == YG_EVENT_DURATION))
+		r->empty = true;
 	if (type == YG_EVENT_BYTES && n >= 0)
 		return put_bytes(r, n, err);
 	if (type == YG_EVENT_DURATION && n >= 0)

@@ -302,6 +302,16 @@ class FarManager(unittest.TestCase):
             self.assertEqual(self.manager.asked[-1][3], {**body, "computers": [UUID]})
         self.assertEqual(self.ask("scan", "web1", "relative")[0], 2)
 
+    def test_results(self):
+        computers = [{"id": UUID, "name": "a", "state": "success", "detail": {"files": 3, "found": 2}},
+                     {"id": UUID, "name": "b", "state": "success", "detail": {"updated": [
+                         {"name": "am-pattern", "from": 1, "to": 2}, {"name": "am-yara", "from": 0, "to": 7}]}},
+                     {"id": UUID, "name": "c", "state": "failed", "cause": "net.dns", "sentence": "x", "detail": {}}]
+        self.manager.answers["GET", f"jobs/{JOB}"] = {"id": JOB, "state": "done", "computers": computers}
+        out = self.ask("jobs", JOB)[1]
+        for text in ("3 files, 2 with malware", "am-pattern 1 → 2, am-yara 7", "The host name cannot be resolved. (x)"):
+            self.assertIn(text + "\n", out)
+
     def test_events(self):
         self.manager.answers["GET", "events"] = {"next": None, "items": [
             {"time": "2026-11-21T22:47:43Z", "id": 784, "level": "info", "computer": {"id": UUID, "name": "web1"},

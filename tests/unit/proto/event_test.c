@@ -78,6 +78,8 @@ static const struct {
 		"A malware scan ended: 1234 files (1.5 GiB), 3 with malware, in 1 min 5 s."},
 	{9002, YG_LANG_JA, "{\"files\":1,\"found\":0,\"unjudged\":2,\"bytes\":68,\"seconds\":7200}",
 		"不正プログラムの検索が完了しました: 1ファイル (68バイト)、検出0件、判定不能2件、所要時間 2時間。"},
+	{9002, YG_LANG_EN, "{\"files\":0,\"found\":0,\"unjudged\":0,\"bytes\":0,\"seconds\":0}",
+		"A malware scan ended: 0 files (0 bytes), 0 with malware."},
 	{730, YG_LANG_EN, "{\"computer\":\"db\",\"since\":\"2026-11-21T22:47:43Z\"}",
 		"Computer db does not report; the last time was 2026-11-21 22:47:43 UTC."},
 	{20103, YG_LANG_EN, "{\"set\":\"" DIGEST "\"}",
