@@ -7,7 +7,7 @@
 #include "core/mem.h"
 #include "core/str.h"
 
-/* Of names and of addresses; no '%', which libcurl would decode. */
+/* Of names and of addresses. */
 #define HOST_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]"
 
 static inline void curlu_free_at(CURLU **at)
@@ -77,6 +77,9 @@ int yg_url_parse(const char *text, struct yg_url *out, struct yg_err *err)
 	for (const char *at = text; *at; at++)
 		if (*at <= ' ' || *at > '~')
 			return bad(text, "want no spaces, control or non-ASCII characters", err);
+	const char *authority = strstr(text, "://") + 3;
+	if (memchr(authority, '%', strcspn(authority, "/?#")))
+		return bad(text, "want no '%' in the host", err);
 	CURLU *parsed YG_AUTO(curlu) = curl_url();
 	if (!parsed)
 		return yg_fail(err, YG_ESYSTEM, "URL: out of memory");
