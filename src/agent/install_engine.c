@@ -225,6 +225,16 @@ static struct install_engine *revive(struct install *in, const char *set)
 	return NULL;
 }
 
+static void forget_retired(struct install *in)
+{
+	for (struct install_engine *engine = in->engines; engine;) {
+		struct install_engine *next = engine->next;
+		if (engine->retired)
+			engine_free(engine);
+		engine = next;
+	}
+}
+
 struct install_engine *install_engine_new(struct install *in, const char *set,
 	void (*up)(void *ctx, struct install_engine *engine, const struct yg_err *err),
 	void (*down)(void *ctx, struct install_engine *engine), void *ctx)
@@ -236,6 +246,7 @@ struct install_engine *install_engine_new(struct install *in, const char *set,
 		engine->ctx = ctx;
 		return engine;
 	}
+	forget_retired(in); /* no more than two at a time, but for scans that still run */
 	engine = calloc(1, sizeof(*engine));
 	if (!engine)
 		abort(); /* the parent starts us again */

@@ -66,6 +66,7 @@ struct install_run {
 	struct install_engine *engine; /* being tried */
 	struct yg_store_report report;
 	bool told_relay, told_source;
+	bool tried_again; /* the engine of the new set ended once */
 };
 
 struct spawned { /* a request to the parent, which may be answered when the run is gone */
@@ -818,9 +819,20 @@ static bool has_engine(const struct yg_set *set)
 	return false;
 }
 
+static void op_trial(void *ctx);
+
 static void refuse_content(struct install_run *r, const struct yg_err *why)
 {
 	struct yg_err err = *why;
+	/* An engine that ended once may have been ended by somebody; twice, it was the content. */
+	if (strcmp(err.cause, "engine.crash") == 0 && !r->tried_again) {
+		r->tried_again = true;
+		YG_LOGS(r->in->logs, YG_LOGS_IAU, YG_LOGS_ERR, "Trial", "%s, trying again",
+			err.msg);
+		install_engine_end(yg_take(r->engine));
+		op_trial(r);
+		return;
+	}
 	if (!err.cause[0])
 		(void)yg_fail_cause(&err, why->code, "engine.trial", "%s", why->msg);
 	install_event(r->in, 9017,
