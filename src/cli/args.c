@@ -200,3 +200,24 @@ void args_help(const struct args_command *commands, const struct args_command *o
 			"コマンド固有のオプションは「yagura コマンド --help」で表示されます。終了ステータス: 0 成功、\n"
 			"1 失敗 (または不正プログラムを検出)、2 使用方法の誤り、3 AgentまたはManagerに接続できない。"));
 }
+
+static json_t *options_json(const struct args_option *options, enum yg_lang lang)
+{
+	json_t *list = json_array();
+	for (; options && options->name; options++)
+		(void)json_array_append_new(list,
+			json_pack("{s:s, s:s?, s:s}", "name", options->name, "value",
+				options->value, "help", options->help[lang]));
+	return list;
+}
+
+json_t *args_json(const struct args_command *commands, enum yg_lang lang)
+{
+	json_t *list = json_array();
+	for (const struct args_command *c = commands; c->name; c++)
+		(void)json_array_append_new(list,
+			json_pack("{s:s, s:s, s:o, s:s}", "name", c->name, "words", c->words,
+				"options", options_json(c->options, lang), "help", c->help[lang]));
+	return json_pack("{s:o, s:o}", "options", options_json(args_global, lang), "commands",
+		list);
+}

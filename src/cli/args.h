@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -59,3 +60,6 @@ const char *args_get(const struct args *args, const char *name);
 /* --help: of everything, or of one command. */
 void args_help(const struct args_command *commands, const struct args_command *one,
 	enum yg_lang lang);
+
+/* --help --json: the same tables for programs, {"options":[…],"commands":[…]}. A new reference. */
+json_t *args_json(const struct args_command *commands, enum yg_lang lang);

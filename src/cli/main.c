@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/str.h"
 
@@ -88,6 +89,10 @@ static int run(struct cli *cli)
 	if (args_get(&cli->args, "--version")) {
 		(void)printf("yagura %s\n", YG_VERSION);
 		return ARGS_DONE;
+	}
+	if (args_get(&cli->args, "--help") && cli->json) {
+		json_t *tables YG_AUTO(yg_json) = args_json(cli_commands, cli->lang);
+		return cli_json(tables);
 	}
 	if (args_get(&cli->args, "--help")) {
 		args_help(cli_commands, cli->args.command, cli->lang);

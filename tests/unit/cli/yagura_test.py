@@ -375,6 +375,8 @@ class CommandLine(unittest.TestCase):
             self.assertEqual((code, err), (0, ""))
             self.assertIn(word, out)
         self.assertIn("--computers A,B", run("update", "--help")[1])
+        tables = json.loads(run("--help", "--json")[1])
+        self.assertIn("agent scan", [c["name"] for c in tables["commands"]])
         self.assertEqual(run("--version")[:2], (0, f"yagura {os.environ.get('YG_VERSION', '0.1.0')}\n"))
 
     def test_usage(self):

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception
+# bash completion of yagura. Made by tools/gen-completion from the program's own table; do not edit.
+
+_yagura() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} at word words='' options
+	local -a said=()
+	options='--json --lang --root --url --key --ca --config --help --version'
+	for ((at = 1; at < COMP_CWORD; at++)); do
+		word=${COMP_WORDS[at]}
+		case $word in
+		--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
+		-*) ;;
+		*) said+=("$word") ;;
+		esac
+	done
+	case $previous in
+	--root|--ca|--config) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
+	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
+	--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
+	esac
+	case "${said[*]}" in
+	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
+	'agent events' | 'agent events '*) options+=' --limit' ;;
+	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
+	'rollback' | 'rollback '*) options+=' --wait' ;;
+	'release-hold' | 'release-hold '*) options+=' --wait' ;;
+	'scan' | 'scan '*) options+=' --wait' ;;
+	'events' | 'events '*) options+=' --computer --id --level --text --from --to --limit' ;;
+	'tokens create' | 'tokens create '*) options+=' --name --uses --valid --policy --no-relay' ;;
+	'keys create' | 'keys create '*) options+=' --role' ;;
+	'policies set' | 'policies set '*) options+=' --name' ;;
+	'policies send' | 'policies send '*) options+=' --wait' ;;
+	esac
+	if [[ $current == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+	elif ((${#said[@]} == 0)); then
+		mapfile -t COMPREPLY < <(compgen -W 'agent components computers events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
+	elif ((${#said[@]} == 1)); then
+		case ${said[0]} in
+		agent) words='activate components events release-hold repair rollback scan status update' ;;
+		computers) words='delete' ;;
+		keys) words='create delete' ;;
+		policies) words='assign delete send set show' ;;
+		tokens) words='create delete' ;;
+		esac
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+	fi
+}
+complete -o filenames -F _yagura yagura
