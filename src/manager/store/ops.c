@@ -12,7 +12,8 @@
 
 #define PEOPLE    STORE_WEB, STORE_KEY
 #define AGENTS    STORE_SESSION, STORE_AGENT
-#define TRIES_MAX 4 /* transactions that crossed another one are done again */
+#define REFUSED_S 10 /* between two events of a kind about somebody turned away */
+#define TRIES_MAX 4  /* transactions that crossed another one are done again */
 
 const struct store_op store_ops[] = {
 	{"status.get", PEOPLE, false, op_status_get},
@@ -168,6 +169,56 @@ static void notices(struct store *store, bool committed)
 		(void)store->notify(store->notify_ctx, "content", "content.check", json_object());
 }
 
+/* Who was turned away is an event, at most one of a kind in a while: whoever knocks without end must not
+ * fill the database with it.
+ */
+static void tell_refused(struct store *store, const char *op, const json_t *call,
+	const struct yg_err *why)
+{
+	static const uint32_t ids[] = {160, 705, 716, 770};
+	const json_t *args = json_object_get(call, "args");
+	const char *address = json_string_value(json_object_get(args, "address"));
+	const char *host = json_string_value(
+		json_object_get(json_object_get(args, "hello"), "hostname"));
+	size_t which;
+	if (why->code != YG_EUNTRUSTED)
+		return;
+	if (strcmp(why->cause, "auth.key") == 0)
+		which = 0;
+	else if (strcmp(op, "agents.activate") == 0)
+		which = 1;
+	else if (strcmp(why->cause, "auth.unknown_agent") == 0)
+		which = 2;
+	else if (strcmp(why->cause, "auth.revoked") == 0 || strcmp(why->cause, "tls.expired") == 0)
+		which = 3;
+	else
+		return;
+	if (store->refused_s[which] != 0 && store->clock_s < store->refused_s[which] + REFUSED_S)
+		return;
+	store->refused_s[which] = store->clock_s;
+
+	struct yg_err err = {0};
+	json_t *params = json_pack("{s:s}", "detail", why->msg);
+	if (which == 2)
+		(void)json_object_set(params, "agent",
+			json_object_get(json_object_get(call, "who"), "id"));
+	else if (which != 0)
+		(void)json_object_set_new(params, "cause", json_string(why->cause));
+	if (address && address[0] != '\0')
+		(void)json_object_set_new(params, "address", json_string(address));
+	if (host && which == 1 && strlen(host) < 256)
+		(void)json_object_set_new(params, "computer", json_string(host));
+	if (yg_db_begin(store->db, &err) < 0) {
+		json_decref(params);
+		return;
+	}
+	if (store_event(store, ids[which], NULL, NULL, params, &err) < 0 ||
+		yg_db_commit(store->db, &err) < 0) {
+		yg_log_err(YG_LOG_WARN, "store.refused", &err);
+		yg_db_rollback(store->db);
+	}
+}
+
 int store_call(struct store *store, enum store_caller caller, const json_t *call, json_t **result,
 	struct yg_err *err)
 {
@@ -194,8 +245,10 @@ int store_call(struct store *store, enum store_caller caller, const json_t *call
 		if (rc == 0)
 			return 0;
 		if (try == TRIES_MAX || err->code != YG_EAGAIN ||
-			strcmp(err->cause, "db.busy") != 0)
+			strcmp(err->cause, "db.busy") != 0) {
+			tell_refused(store, name, call, err);
 			return -1;
+		}
 	}
 }
 

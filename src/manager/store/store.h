@@ -51,6 +51,7 @@ struct store {
 	int64_t started_s;    /* this process began */
 	bool has_content;     /* the content role is there */
 	bool running;         /* jobs run: the clock matters more */
+	int64_t refused_s[4]; /* when somebody turned away was last an event, by kind */
 	bool check_content;   /* ask the content role after this transaction */
 	int64_t next_clean_s; /* when old events are looked for next */
 };

@@ -621,6 +621,9 @@ static void certificates(void **state)
 	person_fails(&world, "computers.get", json_pack("{s:s}", "id", agent.id), YG_EABSENT,
 		message);
 
+	/* It was told once, not as often as it knocked. */
+	want_history(&world, since, "708 251 770");
+
 	/* An expired one is refused even when TLS let it through. */
 	world.store->now_s = 4102444800 + 86400;
 	assert_int_equal(agent_try(&world, &other, "agents.commands", NULL, &out, &err), -1);
