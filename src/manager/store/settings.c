@@ -223,6 +223,9 @@ int op_settings_update(struct store *store, const struct store_asker *asker, con
 		return -1;
 	if (tell && store_command_all(store, "settings", "", err) < 0)
 		return -1;
+	/* Another source: what is newest there? */
+	if (json_object_get(args, "source"))
+		store->check_content = true;
 	return op_settings_get(store, asker, args, out, err);
 }
 
