@@ -3,7 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <openssl/x509_vfy.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

@@ -2,8 +2,7 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
