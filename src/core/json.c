@@ -2,6 +2,7 @@
 #include "core/json.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/fs.h"
@@ -23,14 +24,31 @@ static int too_deep(const json_t *value, int left)
 	return 0;
 }
 
+/* When memory is out, jansson 2.14 may drop characters of a number or a string and say that all is
+ * well. So its allocator tells on itself.
+ */
+static _Thread_local bool starved;
+
+static void *alloc(size_t size)
+{
+	void *memory = malloc(size);
+	if (!memory)
+		starved = true;
+	return memory;
+}
+
 int yg_json_parse(struct yg_bytes text, size_t max, json_t **out, struct yg_err *err)
 {
 	if (text.len > max)
 		return yg_fail(err, YG_ELIMIT, "JSON: want <= %zu bytes, have %zu", max, text.len);
 
 	json_error_t why;
+	json_set_alloc_funcs(alloc, free);
+	starved = false;
 	json_t *root YG_AUTO(yg_json) = json_loadb(text.ptr ? (const char *)text.ptr : "", text.len,
 		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	if (starved)
+		return yg_fail(err, YG_ESYSTEM, "JSON: out of memory");
 	if (!root)
 		return yg_fail(err, YG_EFORMAT, "JSON: line %d: %s", why.line, why.text);
 	if (too_deep(root, YG_JSON_DEPTH_MAX))
@@ -47,31 +65,44 @@ int yg_json_read(int fd, size_t max, json_t **out, struct yg_err *err)
 	return yg_json_parse(yg_buf_bytes(&text), max, out, err);
 }
 
+struct collection {
+	struct yg_buf *out;
+	struct yg_err why;
+};
+
 static int collect(const char *text, size_t len, void *ctx)
 {
-	struct {
-		struct yg_buf *out;
-		struct yg_err *err;
-	} *to = ctx;
-	return yg_buf_add(to->out, text, len, to->err);
+	struct collection *to = ctx;
+	if (to->why.code != YG_OK)
+		return -1;
+	return yg_buf_add(to->out, text, len, &to->why);
 }
 
 int yg_json_dump(const json_t *value, struct yg_buf *out, struct yg_err *err)
 {
-	struct {
-		struct yg_buf *out;
-		struct yg_err *err;
-	} to = {out, err};
-	*err = (struct yg_err){0};
-	if (json_dump_callback(value, collect, &to,
-		    JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) == 0)
+	struct collection to = {.out = out};
+	size_t before = out->len;
+	int bad = json_dump_callback(value, collect, &to,
+		JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	/* jansson 2.14 goes on, and succeeds, after a failure to write a member's name. */
+	if (bad == 0 && to.why.code == YG_OK)
 		return 0;
-	return err->code != YG_OK ? -1 : yg_fail(err, YG_ESYSTEM, "writing JSON");
+	out->len = before;
+	if (to.why.code == YG_OK)
+		return yg_fail(err, YG_ESYSTEM, "writing JSON");
+	*err = to.why;
+	return -1;
 }
 
 char *yg_json_text(const json_t *value)
 {
-	return json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	json_set_alloc_funcs(alloc, free);
+	starved = false;
+	char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	if (!starved)
+		return text;
+	free(text);
+	return NULL;
 }
 
 const char *yg_json_kind(const json_t *value)

@@ -636,8 +636,12 @@ static int collect(void *ctx, const char *role, const struct yg_meta *meta, stru
 {
 	json_t *paths = ctx;
 	(void)role;
-	if (json_object_update_missing(paths, json_object_get(meta->body, "targets")) < 0)
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	/* jansson's own json_object_update_missing() says nothing when memory is out. */
+	json_t *targets = json_object_get(meta->body, "targets");
+	for (void *i = json_object_iter(targets); i; i = json_object_iter_next(targets, i)) {
+		if (json_object_set_new(paths, json_object_iter_key(i), json_true()) < 0)
+			return yg_fail(err, YG_ESYSTEM, "out of memory");
+	}
 	return 0;
 }
 
