@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@ struct install_back {
 	char left[YG_SHA256_TEXT]; /* the set that is live now, "" if none */
 	char to[YG_SHA256_TEXT];
 	char reason[32];
+	bool again; /* the engine ended once while it loaded */
 	void (*done)(void *ctx, const struct yg_err *err);
 	void *ctx;
 };
@@ -53,10 +55,22 @@ static int go_back(struct install *in, const struct install_back *back, struct y
 	return 0;
 }
 
+static void down(void *ctx, struct install_engine *engine)
+{
+	(void)ctx;
+	(void)engine; /* replaced by live's as soon as it is up */
+}
+
 static void up(void *ctx, struct install_engine *engine, const struct yg_err *why)
 {
 	struct install *in = ctx;
 	struct yg_err err = *why;
+	if (strcmp(err.cause, "engine.crash") == 0 && !in->back->again) {
+		/* Perhaps we took over one of this set that was just about to end. */
+		in->back->again = true;
+		(void)install_engine_new(in, in->back->to, up, down, in);
+		return;
+	}
 	if (err.code) {
 		finish(in, &err);
 		return;
@@ -68,12 +82,6 @@ static void up(void *ctx, struct install_engine *engine, const struct yg_err *wh
 	}
 	install_live_take(in, engine);
 	finish(in, &err);
-}
-
-static void down(void *ctx, struct install_engine *engine)
-{
-	(void)ctx;
-	(void)engine; /* replaced by live's as soon as it is up */
 }
 
 static int prepare(struct install *in, struct install_back *back, struct yg_err *err)
