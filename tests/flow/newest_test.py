@@ -1,0 +1,102 @@
+"""The Manager's own idea of what is newest (U7): from the source or a relay, verified, never guessed."""
+import hashlib
+import json
+import os
+
+import pytest
+import site_parts as parts
+
+SIGNATURES = {"Test.One": b"the first file that must be found\n"}
+
+
+@pytest.fixture
+def made(site, folder):
+    site.add_publisher()
+    site.version = 0
+
+    def release():
+        site.version += 1
+        known = {**SIGNATURES, f"Test.V{site.version}": b"only version %d\n" % site.version}
+        site.publisher.release(parts.content(folder / f"content-{site.version}", known), "--version", str(site.version))
+
+    site.release = release
+    release()
+    site.add_source()
+    site.add_manager()
+    return site
+
+
+def newest(manager):
+    return manager.call("GET", "/components")["newest"]
+
+
+def test_the_newest_set(made):
+    manager = made.manager
+    assert newest(manager) is None
+    made.point_manager_at_source()
+    first = parts.until("the newest set to be known", lambda: newest(manager))
+    assert [(c["name"], c["version"]) for c in first["components"]] == [("am-pattern", 1)]
+    assert manager.call("GET", "/status")["newest"]["set"] == first["set"]
+    # no objects were fetched: metadata and manifests are enough
+    assert "/objects/" not in made.source.access_log.read_text()
+
+    made.release()
+    made.point_manager_at_source()  # setting the source makes it look
+    second = parts.until("version 2", lambda: (lambda n: n if n["set"] != first["set"] else None)(newest(manager)))
+    assert [(c["name"], c["version"]) for c in second["components"]] == [("am-pattern", 2)]
+
+
+def log_line(manager, word, before):
+    return parts.until(f"the log to say {word}", lambda: next(
+        (li for li in manager.process.log.read_text().splitlines()[before:] if word in li), None))
+
+
+@pytest.mark.parametrize("damage,cause", [("timestamp", "timestamp"), ("gone", "refused"), ("page", "timestamp")])
+def test_what_does_not_verify_changes_nothing(made, damage, cause):
+    manager = made.manager
+    made.point_manager_at_source()
+    first = parts.until("the newest set to be known", lambda: newest(manager))
+    state = manager.root / "var/opt/yagura/manager/tuf"
+    kept = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in state.iterdir()}
+    made.release()
+    if damage == "timestamp":
+        path = made.publisher.repository / "metadata/timestamp.json"
+        whole = json.loads(path.read_text())
+        whole["signed"]["version"] += 1
+        os.chmod(path, 0o644)
+        path.write_text(json.dumps(whole))
+    elif damage == "page":
+        path = made.publisher.repository / "metadata/timestamp.json"
+        os.chmod(path, 0o644)
+        path.write_text("<html><body>Access denied</body></html>")
+    else:
+        made.source.process.stop()
+    before = len(manager.process.log.read_text().splitlines())
+    made.point_manager_at_source()  # setting the source makes it look
+    line = log_line(manager, "content.check", before)
+    assert cause in line.lower(), line
+    assert newest(manager)["set"] == first["set"]
+    assert {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in state.iterdir()} == kept
+
+
+def test_without_a_root_it_says_so(made):
+    manager = made.manager
+    manager.process.stop()
+    (manager.root / "var/opt/yagura/manager/root.json").unlink()
+    manager.start()
+    before = len(manager.process.log.read_text().splitlines())
+    made.point_manager_at_source()
+    assert "root.json" in log_line(manager, "content.check", before)
+    assert newest(manager) is None
+
+
+def test_another_publisher_is_not_believed(made, folder):
+    manager = made.manager
+    other = parts.Publisher(folder / "other")
+    (manager.root / "var/opt/yagura/manager/root.json").write_bytes(other.trust.read_bytes())
+    manager.process.stop()
+    manager.start()
+    before = len(manager.process.log.read_text().splitlines())
+    made.point_manager_at_source()
+    assert "timestamp" in log_line(manager, "content.check", before)
+    assert newest(manager) is None
