@@ -615,7 +615,6 @@ static void certificates(void **state)
 	assert_string_equal(err.cause, "auth.revoked");
 	json_t *reply YG_AUTO(yg_json) = heartbeat(&world, &other);
 	assert_int_equal(json_array_size(json_object_get(reply, "revoked")), 2);
-	want_history(&world, since, "708 251");
 	char message[128];
 	(void)snprintf(message, sizeof(message), "computer '%s': no such computer", agent.id);
 	person_fails(&world, "computers.get", json_pack("{s:s}", "id", agent.id), YG_EABSENT,
