@@ -32,6 +32,7 @@
 #include "engine/am/am.h"
 #include "engine/pool.h"
 
+#define LINGER_MS      2000  /* from when nobody needs us to the end */
 #define LOAD_NICE      10    /* loading is never urgent: the old content protects meanwhile */
 #define NAMES_MAX      256   /* samples in one trial message */
 #define NAME_BYTES_MAX 32768 /* of a file, for messages: PATH_MAX bytes, each as "\\xNN" */
@@ -64,6 +65,7 @@ struct am {
 	struct yg_pool *loader;         /* owned; while loading */
 	struct yg_pool *scanner;        /* owned; once loaded */
 	struct link *links;
+	struct yg_timer *linger; /* owned; runs when nobody needs us any more */
 	bool had_links;
 	size_t jobs;
 };
@@ -90,9 +92,22 @@ static void link_drop(struct link *link)
 		free(link);
 }
 
+static bool is_done(const struct am *am)
+{
+	return am->had_links && !am->links && am->jobs == 0;
+}
+
+/* A rollback comes back for the engine that was just let go: its new links may be on their way. */
 static void end_when_done(struct am *am)
 {
-	if (am->had_links && !am->links && am->jobs == 0)
+	if (is_done(am))
+		yg_timer_set(am->linger, LINGER_MS);
+}
+
+static void linger_over(void *ctx)
+{
+	struct am *am = ctx;
+	if (is_done(am))
 		yg_loop_stop(am->env->loop);
 }
 
@@ -606,6 +621,7 @@ int am_start(struct yg_role_env *env, void **self, struct yg_err *err)
 	am->env = env;
 	am->tmp = -1;
 	am->shared_tmp = yg_take_fd(env->fds[0]);
+	am->linger = yg_loop_timer(env->loop, linger_over, am);
 	if (make_tmp(am, user, err) < 0 || yg_am_engine.start(am->tmp, &am->engine, err) < 0 ||
 		enter_sandbox(am, user, err) < 0)
 		return -1;
@@ -623,6 +639,7 @@ void am_stop(void *self)
 	 */
 	if (am->jobs > 0)
 		_exit(EXIT_SUCCESS);
+	yg_timer_free(am->linger);
 	yg_pool_free(am->loader);
 	yg_pool_free(am->scanner);
 	while (am->links)

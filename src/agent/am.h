@@ -9,7 +9,7 @@
  *
  * Answers `am.abi`, `am.load` (one set a process), `am.trial`, `am.config` to install, `am.scan` to walk
  * (docs/processes.md). Scans run on threads, so it answers messages all the time. It ends by itself
- * when install and walk have both gone and nothing is being scanned.
+ * two seconds after install and walk have both gone and nothing is being scanned.
  *
  * config  {"user": to become when started as root, or ""}
  * fds     [0] folder of engines' temporary directories: this one makes its own in it, and removes

@@ -441,7 +441,12 @@ static void many_scans_are_all_answered(void **state)
 		assert_string_equal(text, i % 3 ? CLEAN : FOUND);
 		json_decref(answers[i].body);
 	}
-	/* Walk lets go of it too: now it ends by itself. */
+	/* Walk lets go of it too, and it stays a moment, for one that comes back for it. */
+	yg_ipc_free(p->walk);
+	p->walk = link_as(p, "walk");
+	expect_scan(p, "before " WORD, FOUND);
+
+	/* Nobody comes: it ends by itself. */
 	yg_ipc_free(p->walk);
 	p->walk = NULL;
 	int status = -1;
