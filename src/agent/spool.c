@@ -25,6 +25,7 @@ struct entry {
 	uint64_t seq;
 	size_t at, len; /* in the file: the JSON text, without crc and line end */
 	bool result;
+	uint64_t lost; /* of an event that tells of lost ones: how many */
 };
 
 struct spool {
@@ -57,7 +58,8 @@ static int add_line(struct yg_buf *out, const char *text, size_t len, struct yg_
 	return yg_buf_add(out, "\n", 1, err);
 }
 
-static int note(struct spool *s, uint64_t seq, size_t at, size_t len, bool result,
+/* Remember where an entry lies, and what decides its fate. */
+static int note(struct spool *s, uint64_t seq, size_t at, size_t len, const json_t *entry,
 	struct yg_err *err)
 {
 	if (s->first + s->count == s->cap) {
@@ -73,7 +75,13 @@ static int note(struct spool *s, uint64_t seq, size_t at, size_t len, bool resul
 			s->cap = cap;
 		}
 	}
-	s->entries[s->first + s->count++] = (struct entry){seq, at, len, result};
+	const char *kind = json_string_value(json_object_get(entry, "kind"));
+	struct entry *new = &s->entries[s->first + s->count++];
+	*new = (struct entry){.seq = seq, .at = at, .len = len};
+	new->result = kind &&strcmp(kind, "result") == 0;
+	if (json_integer_value(json_object_get(entry, "id")) == EVENT_LOST)
+		new->lost = (uint64_t)json_integer_value(
+			json_object_get(json_object_get(entry, "params"), "count"));
 	return 0;
 }
 
@@ -178,7 +186,7 @@ static int read_entry(struct spool *s, const char *text, size_t len, size_t at, 
 		return -1;
 	if ((uint64_t)seq >= s->next)
 		s->next = (uint64_t)seq + 1;
-	return note(s, (uint64_t)seq, at, len, strcmp(kind, "result") == 0, err);
+	return note(s, (uint64_t)seq, at, len, entry, err);
 }
 
 static int load(struct spool *s, struct yg_err *err)
@@ -264,10 +272,8 @@ static int append(struct spool *s, json_t *entry, struct yg_err *err)
 	size_t len = strlen(text);
 	if (len > LINE_MAX - CRC_TEXT - 1)
 		return yg_fail(err, YG_ELIMIT, "an event of %zu bytes is too large", len);
-	const char *kind = json_string_value(json_object_get(owned, "kind"));
 	if (add_line(&line, text, len, err) < 0 ||
-		note(s, s->next, s->size + CRC_TEXT, len, kind && strcmp(kind, "result") == 0,
-			err) < 0)
+		note(s, s->next, s->size + CRC_TEXT, len, owned, err) < 0)
 		return -1;
 	if (yg_fs_write_all(s->fd, line.data, line.len, err) < 0 || fdatasync(s->fd) < 0) {
 		int sys = err->code ? err->sys : errno;
@@ -282,7 +288,7 @@ static int append(struct spool *s, json_t *entry, struct yg_err *err)
 
 struct drop {
 	uint64_t up_to;
-	size_t count;
+	uint64_t count;
 };
 
 static bool not_dropped(const struct entry *entry, void *ctx)
@@ -290,7 +296,7 @@ static bool not_dropped(const struct entry *entry, void *ctx)
 	struct drop *drop = ctx;
 	if (entry->result || entry->seq > drop->up_to)
 		return true;
-	drop->count++;
+	drop->count += entry->lost ? entry->lost : 1;
 	return false;
 }
 
@@ -308,7 +314,8 @@ static int make_room(struct spool *s, struct yg_err *err)
 		return 0;
 	char now[YG_CLOCK_TEXT];
 	yg_clock_format(yg_clock_now_s(), now);
-	yg_log(YG_LOG_WARN, "spool.full", "%zu events were dropped", drop.count);
+	yg_log(YG_LOG_WARN, "spool.full", "%llu events were dropped",
+		(unsigned long long)drop.count);
 	return append(s,
 		json_pack("{s:s,s:i,s:s,s:{s:I,s:s}}", "kind", "event", "id", EVENT_LOST, "time",
 			now, "params", "count", (json_int_t)drop.count, "reason",
