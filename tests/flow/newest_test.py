@@ -100,3 +100,26 @@ def test_another_publisher_is_not_believed(made, folder):
     made.point_manager_at_source()
     assert "timestamp" in log_line(manager, "content.check", before)
     assert newest(manager) is None
+
+
+def test_a_relay_when_the_source_is_away(made, folder):
+    manager = made.manager
+    made.point_manager_at_source()
+    first = parts.until("the newest set to be known", lambda: newest(manager))
+    made.add_agent("relay", relay=True)
+    done = manager.wait_job(manager.job(relays=True))
+    assert done["outcome"] == "success", done
+    # a Manager that has forgotten what it saw, and a source that is gone
+    manager.process.stop()
+    for path in (manager.root / "var/opt/yagura/manager/tuf").iterdir():
+        path.unlink()
+    made.source.process.stop()
+    manager.start()
+    parts.until("the relay to be known", lambda: manager.computer("relay")["agent_state"] == "online")
+    before = len(manager.process.log.read_text().splitlines())
+    checked = newest(manager)["checked"]
+    made.point_manager_at_source()
+    parts.until("a check at the relay", lambda: newest(manager)["checked"] > checked)
+    assert newest(manager)["set"] == first["set"]
+    assert "content.check" not in "".join(manager.process.log.read_text().splitlines()[before:])
+    assert (manager.root / "var/opt/yagura/manager/tuf/timestamp.json").exists()
