@@ -48,7 +48,12 @@ static void begin(void)
 	(void)snprintf(where, sizeof(where), "sqlite:%s", path);
 	int rc = store_open(&store, where, &err);
 	assert(rc == 0);
-	(void)unlink(path); /* it lives as long as we do */
+	/* The files live as long as we do, and leave nothing behind. */
+	static const char *const parts[] = {"", "-wal", "-shm"};
+	for (size_t i = 0; i < YG_COUNT(parts); i++) {
+		(void)snprintf(where, sizeof(where), "%s%s", path, parts[i]);
+		(void)unlink(where);
+	}
 
 	json_t *made YG_AUTO(yg_json) = ask(STORE_PARENT, "keys.first", json_object(), as_system());
 	(void)snprintf(key, sizeof(key), "%s", json_string_value(json_object_get(made, "key")));
