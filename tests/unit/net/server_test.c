@@ -28,8 +28,9 @@
 struct world {
 	struct pki ca, foreign;
 	struct party server, agent, expired, stranger, dead_server;
-	pid_t pids[2];
+	pid_t pids[3];
 	uint16_t port, dead_port; /* of a good server, and of one whose certificate has expired */
+	uint16_t plain_port;      /* without TLS, to speak HTTP by hand */
 	int log;                  /* what the servers write to stderr */
 };
 
@@ -158,9 +159,14 @@ static pid_t serve(const struct party *party, enum yg_server_client client, uint
 	(void)alarm(100);
 	(void)dup2(world.log, STDERR_FILENO);
 	struct yg_loop *loop = yg_loop_new(&err);
-	struct yg_tls tls = {.cert = party->cert, .key = party->key, .cas = world.ca.cert};
+	struct yg_tls tls = {.cas = world.ca.cert};
+	if (party) {
+		tls.cert = party->cert;
+		tls.key = party->key;
+	}
 	struct yg_server_options options = {.name = "test",
 		.client = client,
+		.plain = !party,
 		.body_max = 4096,
 		.idle_s = 2,
 		.routes = routes};
@@ -188,6 +194,7 @@ static int set_up(void **state)
 	world.log = memfd_create("log", 0);
 	world.pids[0] = serve(&world.server, YG_SERVER_ASK, &world.port);
 	world.pids[1] = serve(&world.dead_server, YG_SERVER_REQUIRE, &world.dead_port);
+	world.pids[2] = serve(NULL, YG_SERVER_ANYONE, &world.plain_port);
 	return 0;
 }
 
@@ -607,6 +614,101 @@ static void test_garbage(void **state)
 	test_requests(NULL);
 }
 
+static size_t count_of(const char *text, const char *part)
+{
+	size_t n = 0;
+	for (; (text = strstr(text, part)); text++)
+		n++;
+	return n;
+}
+
+/* Send, and read until the answer has come so many times, or the server ends; for nothing, a second. */
+static size_t speak(const char *bytes, size_t len, const char *answer, size_t times, char *out,
+	size_t size)
+{
+	int fd YG_AUTO(fd) = dial(world.plain_port);
+	struct timeval limit = {.tv_sec = times ? 10 : 1};
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)send(fd, bytes, len, MSG_NOSIGNAL);
+	size_t have = 0, seen = 0;
+	out[0] = 0;
+	for (ssize_t n; (!times || seen < times) && have < size - 1 &&
+		(n = recv(fd, out + have, size - 1 - have, 0)) > 0;) {
+		have += (size_t)n;
+		out[have] = 0;
+		seen = times ? count_of(out, answer) : have;
+	}
+	return seen;
+}
+
+#define GOOD "GET /rest/x HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static void test_http_by_hand(void **state)
+{
+	(void)state;
+	static char huge[70000];
+	const struct {
+		const char *name, *text;
+		int pad;            /* so many 'a' after it */
+		const char *answer; /* somewhere in what comes back; "": nothing may come */
+		size_t times;
+	} cases[] = {
+		{"one", GOOD, 0, "HTTP/1.1 200 OK", 1},
+		{"three at once", GOOD GOOD GOOD, 0, "HTTP/1.1 200 OK", 3},
+		{"one behind a held one", "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n" GOOD, 0, "", 0},
+		{"one behind a file",
+			"GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\n" GOOD, 0,
+			"Content-Range: bytes 0-9/3145728", 1},
+		{"beyond the end", "GET /file HTTP/1.1\r\nHost: x\r\nRange: bytes=9999999-\r\n\r\n",
+			0, "HTTP/1.1 416 ", 1},
+		{"head", "HEAD /file HTTP/1.1\r\nHost: x\r\n\r\n" GOOD, 0,
+			"Content-Length: 3145728", 1},
+		{"no such method", "BREW /rest/x HTTP/1.1\r\nHost: x\r\n\r\n", 0, "HTTP/1.1 501",
+			1},
+		{"long header", "GET /rest/x HTTP/1.1\r\nX: ", 60000, "HTTP/1.1 4", 1},
+		{"long line", "GET /", 60000, "HTTP/1.1 4", 1},
+		{"large body", "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n",
+			5000, "HTTP/1.1 413", 1},
+		{"huge length",
+			"POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+			0, "HTTP/1.1 4", 1},
+		{"negative length", "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+			0, "HTTP/1.1 4", 1},
+		{"chunks",
+			"POST /json HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+			"7\r\n{\"b\":2}\r\n0\r\n\r\n",
+			0, "{\"b\":2}", 1},
+		{"bad chunks",
+			"POST /json HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+			"zz\r\n",
+			0, "HTTP/1.1 4", 1},
+		{"large chunks",
+			"POST /json HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+			"7fffffff\r\n",
+			20000, "HTTP/1.1 413", 1},
+		{"half a request",
+			"POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf", 0, "",
+			0},
+		{"no HTTP at all", "\x16\x03\x01\x02\r\n\r\n", 0, "HTTP/1.1 4", 1},
+		{"HTTP/1.0", "GET /rest/x HTTP/1.0\r\n\r\n", 0, "HTTP/1.0 200 OK", 1},
+		{"whole URL", "GET http://x/rest/y HTTP/1.1\r\nHost: x\r\n\r\n", 0,
+			"\"rest\":\"y\"", 1},
+		{"no path", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 0, "HTTP/1.1 4", 1},
+	};
+	for (size_t i = 0; i < YG_COUNT(cases); i++) {
+		static char text[70000];
+		size_t len = strlen(cases[i].text);
+		memcpy(text, cases[i].text, len);
+		memset(text + len, 'a', (size_t)cases[i].pad);
+		size_t times = speak(text, len + (size_t)cases[i].pad, cases[i].answer,
+			cases[i].times, huge, sizeof(huge));
+		if (times != cases[i].times)
+			fail_msg("%s: have %zu of '%s' in: %.600s", cases[i].name, times,
+				cases[i].answer, huge);
+	}
+	assert_int_equal(waitpid(world.pids[2], NULL, WNOHANG), 0);
+}
+
 static void test_silent_client_is_cut(void **state)
 {
 	(void)state;
@@ -672,6 +774,7 @@ int main(void)
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_client_may_go_in_callback),
 		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_http_by_hand),
 		cmocka_unit_test(test_silent_client_is_cut),
 		cmocka_unit_test(test_swap_and_free),
 	};
