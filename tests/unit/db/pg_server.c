@@ -35,7 +35,7 @@ static bool find_in(const char *pattern)
 	bool ok = false;
 	for (size_t i = found.gl_pathc; i-- > 0 && !ok;) {
 		char program[600];
-		int len = snprintf(program, sizeof(program), "%s/initdb", found.gl_pathv[i]);
+		int len = snprintf(program, sizeof(program), "%s/postgres", found.gl_pathv[i]);
 		ok = len > 0 && (size_t)len < sizeof(program) && access(program, X_OK) == 0 &&
 			snprintf(server.bin, sizeof(server.bin), "%s", found.gl_pathv[i]) <
 				(int)sizeof(server.bin);
@@ -85,7 +85,10 @@ static __attribute__((noreturn)) void run(const char *program, char *const argv[
 	(void)dup2(null, 2);
 	if (chdir(server.dir) < 0)
 		_exit(126);
-	/* A server unpacked into a folder has its libraries beside it. */
+	/* A server that is only unpacked brings libraries of its own. */
+	const char *libraries = getenv("YAGURA_PG_LIB");
+	if (libraries && setenv("LD_LIBRARY_PATH", libraries, 1) < 0)
+		_exit(126);
 	execv(path, argv);
 	_exit(127);
 }
