@@ -248,7 +248,8 @@ def test_many_held_requests_cost_little(manager, folder):
         commands = json.loads(connection.getresponse().read())["commands"]
         assert job["id"] in [c.get("job") for c in commands]
         connection.close()
-    assert grown / count < 100, f"{grown / count} KiB a connection"
+    if b"__asan_init" not in (parts.BIN / "yagura-manager-edge").read_bytes():
+        assert grown / count < 100, f"{grown / count} KiB a connection"
 
 
 def resident(pid):
