@@ -1,9 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "publisher/command.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/str.h"
+
+static void pair_free_at(char *(*at)[2])
+{
+	free((*at)[0]);
+	free((*at)[1]);
+}
+
+/* What lies in the repository is shown to everybody. */
+int command_apart(const struct repo *repo, const struct keys *keys, struct yg_err *err)
+{
+	char link[64];
+	char *at[2] YG_AUTO(pair) = {NULL, NULL};
+	const int fds[2] = {repo->dir, keys->dir};
+	for (size_t i = 0; i < 2; i++) {
+		if (!yg_str_put(link, sizeof(link), "/proc/self/fd/%d", fds[i]))
+			return yg_fail(err, YG_ELIMIT, "descriptor: too large");
+		at[i] = realpath(link, NULL);
+		if (!at[i])
+			return yg_fail_sys(err, errno, "%s", link);
+	}
+	size_t len = strlen(at[0]);
+	if (strncmp(at[1], at[0], len) != 0 || (at[1][len] != '/' && at[1][len] != 0))
+		return 0;
+	return yg_fail(err, YG_EFORMAT,
+		"keys: '%.150s' is inside the repository, which everybody can read: name another folder",
+		at[1]);
+}
 
 int command_keys(const struct command *command, struct keys *keys, bool make, struct yg_err *err)
 {
@@ -23,7 +52,7 @@ int command_open(const struct command *command, struct repo *repo, struct keys *
 	struct yg_err *err)
 {
 	if (command_keys(command, keys, false, err) < 0 ||
-		repo_open(repo, command->repo, true, err) < 0)
+		repo_open(repo, command->repo, true, err) < 0 || command_apart(repo, keys, err) < 0)
 		return -1;
 	repo->keys = keys;
 	repo->now = command->now;

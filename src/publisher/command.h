@@ -43,3 +43,7 @@ int command_keys(const struct command *command, struct keys *keys, bool make, st
 /* The repository and its keys, opened for writing. Close both in any case. */
 int command_open(const struct command *command, struct repo *repo, struct keys *keys,
 	struct yg_err *err) YG_MUST_CHECK;
+
+/* Refuse a key folder inside the repository. errors  YG_EFORMAT; YG_ESYSTEM */
+int command_apart(const struct repo *repo, const struct keys *keys, struct yg_err *err)
+	YG_MUST_CHECK;

@@ -103,7 +103,8 @@ int init_run(const struct command *command, json_t **out, struct yg_err *err)
 {
 	struct keys keys YG_AUTO(keys) = {.dir = -1};
 	struct repo repo YG_AUTO(repo) = {.dir = -1, .lock = -1};
-	if (command_keys(command, &keys, true, err) < 0 || repo_make(&repo, command->repo, err) < 0)
+	if (command_keys(command, &keys, true, err) < 0 ||
+		repo_make(&repo, command->repo, err) < 0 || command_apart(&repo, &keys, err) < 0)
 		return -1;
 	repo.keys = &keys;
 	repo.now = command->now;

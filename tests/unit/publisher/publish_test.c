@@ -379,6 +379,36 @@ static void passphrase(void **state)
 	done(show_verify, &command);
 }
 
+static void kinds(void **state)
+{
+	struct place *place = *state;
+	static const enum yg_key_type types[] = {YG_KEY_ED25519, YG_KEY_ECDSA_P256, YG_KEY_RSA_PSS};
+	struct command command = place->command;
+	for (size_t i = 0; i < YG_COUNT(types); i++) {
+		char repo[96], keys[96];
+		assert_true(yg_str_put(repo, sizeof(repo), "%s/repo-%zu", place->dir, i));
+		assert_true(yg_str_put(keys, sizeof(keys), "%s/keys-%zu", place->dir, i));
+		command.repo = repo;
+		command.keys = keys;
+		command.key_type = types[i];
+		command.root_keys = 1;
+		command.threshold = 1;
+		done(init_run, &command);
+		done(release_run, &command);
+		done(show_verify, &command);
+	}
+}
+
+static void keys_inside(void **state)
+{
+	struct place *place = *state;
+	char keys[128];
+	assert_true(yg_str_put(keys, sizeof(keys), "%s/objects/keys", place->repo));
+	place->command.keys = keys;
+	fails(init_run, &place->command, YG_EFORMAT,
+		"is inside the repository, which everybody can read");
+}
+
 static void missing_key(void **state)
 {
 	struct place *place = *state;
@@ -414,6 +444,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(deterministic, setup, teardown),
 		cmocka_unit_test_setup_teardown(passphrase, setup, teardown),
+		cmocka_unit_test_setup_teardown(kinds, setup, teardown),
+		cmocka_unit_test_setup_teardown(keys_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(missing_key, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
