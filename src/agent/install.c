@@ -187,7 +187,7 @@ static int repair(struct install *in, struct yg_store_report *report, char *text
 		return yg_fail_cause(err, YG_EAGAIN, "update.busy",
 			in->run ? "an update is running: repair when it has ended"
 				: "a rollback is running: repair when it has ended");
-	if (yg_store_recover(in->store, report, err) < 0)
+	if (yg_store_repair(in->store, report, err) < 0)
 		return -1;
 	if (!yg_str_put(text, size,
 		    "%u sets, %u files read: %u taken back, %u linked again, %u damaged removed, "

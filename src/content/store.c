@@ -758,12 +758,17 @@ static int clear_folders(struct yg_store *store, struct yg_store_report *report,
 	return folders(store, err);
 }
 
-int yg_store_recover(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
+int yg_store_repair(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
 {
 	if (clear_folders(store, report, err) < 0 || clear_tmp(store, report, err) < 0)
 		return named(err);
 	store->seen_count = 0;
-	if (yg_store_mend(store, report, err) < 0)
+	return yg_store_mend(store, report, err);
+}
+
+int yg_store_recover(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
+{
+	if (yg_store_repair(store, report, err) < 0)
 		return -1;
 	if (clear_names(store, report, err) < 0)
 		return named(err);

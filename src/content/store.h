@@ -65,6 +65,12 @@ int yg_store_recover(struct yg_store *store, struct yg_store_report *report, str
 int yg_store_mend(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
 	YG_MUST_CHECK;
 
+/* By hand, while content is in use: left-overs of runs removed, everything read again and mended; the
+ * links stay. Not while a run is under way. errors  YG_ESYSTEM; damage is no error
+ */
+int yg_store_repair(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
+	YG_MUST_CHECK;
+
 /* The digest of the set that a link leads to; "" when there is none or it leads nowhere. */
 void yg_store_link(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT]);
 
