@@ -18,6 +18,8 @@ struct yg_db_backend {
 	void (*cursor_free)(void *cursor);
 	int (*ready)(void *self, struct yg_err *err); /* before a begin: connected, or again so */
 	const char *begin;
+	const char *lazy_before, *lazy_inside,
+		*lazy_after; /* around a lazy transaction; may be NULL */
 	void (*free)(void *self);
 };
 

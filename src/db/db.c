@@ -13,6 +13,7 @@ struct yg_db {
 	void *self;
 	enum yg_db_kind kind;
 	bool open; /* a transaction is */
+	bool lazy; /* and it is one of those */
 };
 
 struct yg_rows {
@@ -140,6 +141,17 @@ void yg_rows_free(struct yg_rows *rows)
 	free(rows);
 }
 
+/* The next transaction is an ordinary one again. */
+static void ended(struct yg_db *db)
+{
+	struct yg_err err = {0};
+	db->open = false;
+	if (db->lazy && db->backend->lazy_after &&
+		db->backend->script(db->self, db->backend->lazy_after, &err) < 0)
+		abort(); /* a setting in memory; without it, later promises would be false */
+	db->lazy = false;
+}
+
 int yg_db_begin(struct yg_db *db, struct yg_err *err)
 {
 	assert(!db->open);
@@ -152,6 +164,25 @@ int yg_db_begin(struct yg_db *db, struct yg_err *err)
 	return 0;
 }
 
+int yg_db_begin_lazy(struct yg_db *db, struct yg_err *err)
+{
+	assert(!db->open);
+	const struct yg_db_backend *backend = db->backend;
+	db->lazy = true;
+	if ((backend->lazy_before &&
+		    (backend->ready(db->self, err) < 0 ||
+			    backend->script(db->self, backend->lazy_before, err) < 0)) ||
+		yg_db_begin(db, err) < 0) {
+		ended(db);
+		return -1;
+	}
+	if (backend->lazy_inside && backend->script(db->self, backend->lazy_inside, err) < 0) {
+		yg_db_rollback(db);
+		return -1;
+	}
+	return 0;
+}
+
 int yg_db_commit(struct yg_db *db, struct yg_err *err)
 {
 	assert(db->open);
@@ -160,7 +191,7 @@ int yg_db_commit(struct yg_db *db, struct yg_err *err)
 		yg_db_rollback(db);
 		return -1;
 	}
-	db->open = false;
+	ended(db);
 	return 0;
 }
 
@@ -168,11 +199,11 @@ void yg_db_rollback(struct yg_db *db)
 {
 	if (!db->open)
 		return;
-	db->open = false;
 	/* Where this fails the connection is gone or the engine has rolled back by itself. */
 	struct yg_err ignored = {0};
 	int64_t changed;
 	(void)db->backend->exec(db->self, "ROLLBACK", NULL, 0, &changed, &ignored);
+	ended(db);
 }
 
 bool yg_db_in_transaction(const struct yg_db *db)

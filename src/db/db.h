@@ -112,6 +112,10 @@ YG_DEFINE_AUTO(yg_rows);
  * one is open is our bug: assert. Rollback never fails, and is fine when nothing is open.
  */
 int yg_db_begin(struct yg_db *db, struct yg_err *err) YG_MUST_CHECK;
+/* The same for what nobody was promised (a heartbeat): it does not wait for the disk. After a power cut
+ * the last of these may be gone, each as a whole; the next ordinary commit makes them safe too.
+ */
+int yg_db_begin_lazy(struct yg_db *db, struct yg_err *err) YG_MUST_CHECK;
 int yg_db_commit(struct yg_db *db, struct yg_err *err) YG_MUST_CHECK;
 void yg_db_rollback(struct yg_db *db);
 bool yg_db_in_transaction(const struct yg_db *db);

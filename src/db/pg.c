@@ -473,5 +473,6 @@ const struct yg_db_backend yg_db_pg = {
 	.cursor_free = pg_cursor_free,
 	.ready = pg_ready,
 	.begin = "BEGIN",
+	.lazy_inside = "SET LOCAL synchronous_commit = off",
 	.free = pg_free,
 };

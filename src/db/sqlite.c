@@ -286,5 +286,7 @@ const struct yg_db_backend yg_db_sqlite = {
 	.ready = lite_ready,
 	/* IMMEDIATE: a reader that later writes could find that it may not. */
 	.begin = "BEGIN IMMEDIATE",
+	.lazy_before = "PRAGMA synchronous = NORMAL",
+	.lazy_after = "PRAGMA synchronous = FULL",
 	.free = lite_free,
 };

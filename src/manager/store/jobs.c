@@ -554,7 +554,8 @@ static int end_if_done(struct store *store, const struct job *job, struct yg_err
 	int64_t open = 0;
 	int64_t bad = 0;
 	if (yg_db_number(store->db,
-		    "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0",
+		    "SELECT count(*) FROM (SELECT 1 FROM job_computers WHERE job = $1 AND final = 0 "
+		    "LIMIT 1) AS open",
 		    YG_DB_ARGS(yg_db_text(job->id)), &open, err) < 0)
 		return -1;
 	if (open > 0)

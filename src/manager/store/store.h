@@ -83,6 +83,7 @@ struct store_op {
 	bool full;        /* wants a key with the role "full" */
 	int (*run)(struct store *store, const struct store_asker *asker, const json_t *args,
 		json_t **out, struct yg_err *err);
+	bool lazy; /* nobody is promised that it survives a power cut: the agent says it again */
 };
 extern const struct store_op store_ops[];
 

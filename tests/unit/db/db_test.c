@@ -150,6 +150,17 @@ static void transactions(void **state)
 	yg_db_rollback(db);
 	assert_int_equal(number(db, "SELECT count(*) FROM t"), 1);
 
+	/* A lazy one is a transaction like any other, and the next is not lazy any more. */
+	assert_int_equal(yg_db_begin_lazy(db, &err), 0);
+	run(db, "INSERT INTO t (n) VALUES (3)");
+	yg_db_rollback(db);
+	assert_int_equal(yg_db_begin_lazy(db, &err), 0);
+	run(db, "DELETE FROM t WHERE n = 3");
+	assert_int_equal(yg_db_commit(db, &err), 0);
+	assert_int_equal(number(db, "SELECT count(*) FROM t"), 1);
+	if (yg_db_kind(db) == YG_DB_SQLITE)
+		assert_int_equal(number(db, "SELECT synchronous FROM pragma_synchronous"), 2);
+
 	/* Wrong SQL is our mistake and says which. */
 	assert_int_equal(yg_db_exec(db, "SELEC 1", YG_DB_NO_ARGS, NULL, &err), -1);
 	assert_int_equal(err.code, YG_ESYSTEM);
