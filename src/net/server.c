@@ -53,10 +53,11 @@
 #define LOGS_MAX    20           /* refusals logged in LOGS_MS; strangers must not fill the log */
 #define LOGS_MS     10000
 
+#define FILES_KEPT    512 /* descriptors for all but connections */
 #define FAREWELL_S    2
 #define FAREWELLS_MAX 256
 
-LIST_HEAD(connections, connection);
+TAILQ_HEAD(connections, connection);
 LIST_HEAD(farewells, farewell);
 
 struct yg_server {
@@ -67,7 +68,9 @@ struct yg_server {
 	struct yg_tls_ctx *tls;
 	struct yg_server_options options;
 	struct yg_server_stats stats;
-	struct connections connections;
+	struct connections fresh; /* those that had no request yet */
+	struct connections busy;  /* those that have one */
+	struct connections idle;  /* those that had one, the longest idle first */
 	struct farewells farewells;
 	unsigned farewell_count;
 	int64_t logs_since_ms;
@@ -78,11 +81,11 @@ struct yg_server {
 };
 
 struct connection {
-	LIST_ENTRY(connection) others;
+	TAILQ_ENTRY(connection) others;
+	struct connections *list; /* that it is in */
 	struct yg_server *server;
 	SSL *ssl;
 	struct event *patience; /* fires when no whole request came in time */
-	bool busy;              /* a request is being handled */
 	bool judged;            /* the certificate was refused, and that was logged */
 	bool has_cert;
 	bool read_cert;
@@ -278,9 +281,19 @@ static void rest(struct yg_server *server, bool full)
 		(void)evconnlistener_enable(server->listener);
 }
 
+/* Move it to the end of a list, or out of all. */
+static void set_list(struct connection *connection, struct connections *list)
+{
+	if (connection->list)
+		TAILQ_REMOVE(connection->list, connection, others);
+	connection->list = list;
+	if (list)
+		TAILQ_INSERT_TAIL(list, connection, others);
+}
+
 static void forget(struct connection *connection)
 {
-	LIST_REMOVE(connection, others);
+	set_list(connection, NULL);
 	event_free(connection->patience);
 	free(connection);
 }
@@ -313,15 +326,21 @@ static void on_impatient(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct connection *connection = arg;
-	if (!connection->busy)
+	if (connection->list != &connection->server->busy)
 		shut(SSL_get_fd(connection->ssl));
 }
 
 static void wait_for_request(struct connection *connection)
 {
 	struct timeval patience = {.tv_sec = (time_t)connection->server->options.idle_s};
-	connection->busy = false;
 	(void)event_add(connection->patience, &patience);
+}
+
+/* When there are no more, the longest idle one goes: clients keep connections that they may never need. */
+static void make_room(struct yg_server *server)
+{
+	if (server->full && !TAILQ_EMPTY(&server->idle))
+		shut(SSL_get_fd(TAILQ_FIRST(&server->idle)->ssl));
 }
 
 static struct bufferevent *make_connection(struct event_base *base, void *arg)
@@ -336,7 +355,6 @@ static struct bufferevent *make_connection(struct event_base *base, void *arg)
 	connection->ssl = ssl;
 	connection->patience = evtimer_new(base, on_impatient, connection);
 	assert(connection->patience);
-	LIST_INSERT_HEAD(&server->connections, connection, others);
 	int ok = SSL_set_ex_data(ssl, server->ssl_index, connection);
 	assert(ok == 1);
 	(void)ok;
@@ -347,6 +365,8 @@ static struct bufferevent *make_connection(struct event_base *base, void *arg)
 	server->stats.accepted++;
 	if (++server->stats.connections >= server->options.connections_max)
 		rest(server, true);
+	set_list(connection, &server->fresh);
+	make_room(server);
 	wait_for_request(connection);
 	return bev;
 }
@@ -451,8 +471,11 @@ static void on_complete(struct evhttp_request *ev, void *arg)
 	(void)ev;
 	struct yg_server_request *request = arg;
 	evhttp_connection_set_closecb(request->evcon, NULL, NULL);
-	if (request->connection)
+	if (request->connection) {
+		set_list(request->connection, &request->server->idle);
 		wait_for_request(request->connection);
+		make_room(request->server);
+	}
 	discard(request);
 }
 
@@ -470,7 +493,7 @@ static struct yg_server_request *begin(struct yg_server *server, struct evhttp_r
 		: bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(request->evcon));
 	if (ssl) {
 		request->connection = connection_of(server, ssl);
-		request->connection->busy = true;
+		set_list(request->connection, &server->busy);
 		(void)evtimer_del(request->connection->patience);
 	}
 	evhttp_connection_set_closecb(request->evcon, on_close, request);
@@ -978,9 +1001,12 @@ static void set_presets(struct yg_server_options *options)
 	options->connections_max = options->connections_max ? options->connections_max : 4096;
 	/* Accepting beyond the limit of descriptors would make libevent spin. */
 	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY &&
-		files.rlim_cur / 2 < options->connections_max)
-		options->connections_max = files.rlim_cur > 4 ? (uint32_t)(files.rlim_cur / 2) : 1;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
+		return;
+	rlim_t room = files.rlim_cur > 4 * FILES_KEPT ? files.rlim_cur - FILES_KEPT
+						      : files.rlim_cur / 2 + 1;
+	if (room < options->connections_max)
+		options->connections_max = (uint32_t)room;
 }
 
 static int start(struct yg_server *server, int *fd, struct yg_err *err)
@@ -1018,7 +1044,9 @@ struct yg_server *yg_server_new(struct yg_loop *loop, int fd, const struct yg_tl
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets that may be closed */
 	server->base = yg_loop_base(loop);
-	LIST_INIT(&server->connections);
+	TAILQ_INIT(&server->fresh);
+	TAILQ_INIT(&server->busy);
+	TAILQ_INIT(&server->idle);
 	LIST_INIT(&server->farewells);
 	server->options = *options;
 	set_presets(&server->options);
@@ -1030,6 +1058,15 @@ struct yg_server *yg_server_new(struct yg_loop *loop, int fd, const struct yg_tl
 	return yg_take(server);
 }
 
+static struct connection *first_of(const struct yg_server *server)
+{
+	const struct connections *lists[] = {&server->fresh, &server->busy, &server->idle};
+	for (size_t i = 0; i < YG_COUNT(lists); i++)
+		if (!TAILQ_EMPTY(lists[i]))
+			return TAILQ_FIRST(lists[i]);
+	return NULL;
+}
+
 void yg_server_free(struct yg_server *server)
 {
 	if (!server)
@@ -1038,8 +1075,7 @@ void yg_server_free(struct yg_server *server)
 	if (server->http)
 		evhttp_free(server->http);
 	/* libevent frees the rest of what belongs to connections later, from the loop. */
-	while (!LIST_EMPTY(&server->connections)) {
-		struct connection *connection = LIST_FIRST(&server->connections);
+	for (struct connection *connection; (connection = first_of(server));) {
 		(void)SSL_set_ex_data(connection->ssl, server->ssl_index, NULL);
 		forget(connection);
 	}

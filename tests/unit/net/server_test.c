@@ -719,6 +719,48 @@ static void test_silent_client_is_cut(void **state)
 	assert_int_equal(recv(fd, &byte, 1, 0), 0); /* the server's patience is 2 s */
 }
 
+static void test_full(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct yg_loop *loop YG_AUTO(yg_loop) = yg_loop_new(&err);
+	struct yg_server_options options = {.name = "full",
+		.client = YG_SERVER_REQUIRE,
+		.routes = routes,
+		.connections_max = 2};
+	struct yg_tls tls = {.cert = world.server.cert,
+		.key = world.server.key,
+		.cas = world.ca.cert};
+	int fd = yg_server_listen("127.0.0.1", 0, &err);
+	uint16_t port = yg_server_port(fd);
+	struct yg_server *server = yg_server_new(loop, fd, &tls, &options, &err);
+	assert_non_null(server);
+	/* Each client keeps its connection; yet every one is served. */
+	struct yg_client *clients[8];
+	struct asked asked = {.loop = loop, .left = YG_COUNT(clients)};
+	struct yg_tls ours = {.cert = world.agent.cert,
+		.key = world.agent.key,
+		.cas = world.ca.cert,
+		.peer_uri = SERVER};
+	struct yg_client_request request = {.url = url_of(port, "/rest/x"), .max = 65536};
+	for (size_t i = 0; i < YG_COUNT(clients); i++) {
+		clients[i] = yg_client_new(loop, &ours, NULL, &err);
+		assert_non_null(clients[i]);
+		(void)yg_client_start(clients[i], &request, on_done, &asked);
+	}
+	yg_loop_run(loop);
+	if (asked.bad)
+		fail_msg("%d failed: %s", asked.bad, asked.last_cause);
+	assert_int_equal(asked.good, YG_COUNT(clients));
+	struct yg_server_stats stats;
+	yg_server_stats(server, &stats);
+	assert_int_equal(stats.requests, YG_COUNT(clients));
+	assert_true(stats.connections <= 2);
+	for (size_t i = 0; i < YG_COUNT(clients); i++)
+		yg_client_free(clients[i]);
+	yg_server_free(server);
+}
+
 static void test_swap_and_free(void **state)
 {
 	(void)state;
@@ -776,6 +818,7 @@ int main(void)
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_http_by_hand),
 		cmocka_unit_test(test_silent_client_is_cut),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_swap_and_free),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
