@@ -191,7 +191,7 @@ static const struct yg_ipc_handler handlers[] = {{"fetch.get", on_get}, {0}};
 
 /* ---- the role ---- */
 
-static int enter_sandbox(struct yg_err *err)
+int fetch_confine(const char *user, struct yg_err *err)
 {
 	int cas YG_AUTO(fd) = open(YG_TLS_SYSTEM_CAS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* Debian's certificates are links to the packaged ones. */
@@ -205,6 +205,7 @@ static int enter_sandbox(struct yg_err *err)
 		paths[count++] = (struct yg_sandbox_path){.fd = shared};
 	/* Threads: libcurl resolves names in one. */
 	return yg_sandbox_enter(&(struct yg_sandbox){.syscalls = YG_SYS_CONNECT | YG_SYS_THREADS,
+					.user = user && *user ? user : NULL,
 					.files_max = 128,
 					.paths = paths,
 					.path_count = count},
@@ -213,12 +214,15 @@ static int enter_sandbox(struct yg_err *err)
 
 int fetch_start(struct yg_role_env *env, void **self, struct yg_err *err)
 {
+	const char *user = NULL;
+	if (yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
+		return -1;
 	struct fetch *fetch = calloc(1, sizeof(*fetch));
 	if (!fetch)
 		return yg_fail_sys(err, ENOMEM, "starting");
 	fetch->env = env;
 	*self = fetch;
-	if (enter_sandbox(err) < 0)
+	if (fetch_confine(user, err) < 0)
 		return -1;
 	yg_role_ready(env);
 	return 0;

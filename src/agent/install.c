@@ -301,9 +301,9 @@ void install_link(void *self, const char *peer, const char *tag, int fd)
 
 /* ---- start and stop ---- */
 
-static int enter_sandbox(const struct install *in, struct yg_err *err)
+int install_confine(int root, struct yg_err *err)
 {
-	const struct yg_sandbox_path paths[] = {{.fd = in->root, .write = true}};
+	const struct yg_sandbox_path paths[] = {{.fd = root, .write = true}};
 	return yg_sandbox_enter(&(struct yg_sandbox){.syscalls = YG_SYS_FILES,
 					.files_max = 1024,
 					.paths = paths,
@@ -365,7 +365,7 @@ static int start(struct install *in, struct yg_err *err)
 	if (env->fd_count > 1)
 		in->installed_root = yg_take_fd(env->fds[1]);
 	tzset(); /* the logs have local times, and /etc is out of reach below */
-	if (enter_sandbox(in, err) < 0)
+	if (install_confine(in->root, err) < 0)
 		return -1;
 	in->store = yg_store_open(in->root, err);
 	if (!in->store || recover(in, err) < 0 || open_logs(in, err) < 0 ||

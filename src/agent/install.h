@@ -16,3 +16,6 @@
 int install_start(struct yg_role_env *env, void **self, struct yg_err *err) YG_MUST_CHECK;
 void install_link(void *self, const char *peer, const char *tag, int fd);
 void install_stop(void *self);
+
+/* Its sandbox, for install_start and its test: it writes below `root`, and nothing else exists. */
+int install_confine(int root, struct yg_err *err) YG_MUST_CHECK;

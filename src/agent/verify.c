@@ -212,8 +212,19 @@ static const struct yg_ipc_handler handlers[] = {
 
 /* ---- the role ---- */
 
+int verify_confine(const char *user, struct yg_err *err)
+{
+	return yg_sandbox_enter(&(struct yg_sandbox){.user = user && *user ? user : NULL,
+					.memory_max = MEMORY_MAX,
+					.files_max = 64},
+		err);
+}
+
 int verify_start(struct yg_role_env *env, void **self, struct yg_err *err)
 {
+	const char *user = NULL;
+	if (yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
+		return -1;
 	struct verify *verify = calloc(1, sizeof(*verify));
 	if (!verify)
 		return yg_fail_sys(err, ENOMEM, "starting");
