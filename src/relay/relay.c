@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -23,7 +24,14 @@
 #define REVOKED_MAX 4096    /* serial numbers in one message */
 #define PEM_MAX     65536   /* bytes; a message is no larger */
 #define SHA_LEN     64      /* digits of a SHA-256 */
+#define RECENT      16      /* refused clients that are remembered */
+#define AGAIN_MS    60000   /* one of them is logged again after so long */
 #define RETRY_S     "30"
+
+struct refused {
+	char serial[YG_X509_SERIAL];
+	int64_t at_ms;
+};
 
 struct relay {
 	struct yg_role_env *env;
@@ -34,6 +42,8 @@ struct relay {
 	struct yg_server *server; /* NULL before relay.serve */
 	json_t *revoked;          /* array of serial numbers; NULL: none */
 	uint64_t refused;         /* clients that TLS let in and we did not */
+	struct refused recent[RECENT];
+	size_t next; /* of recent, to be overwritten */
 };
 
 /* --- who may ask */
@@ -48,14 +58,35 @@ static bool is_revoked(const struct relay *relay, const char *serial)
 	return false;
 }
 
+/* A refused client comes back every few seconds: one line a minute says it. */
+static bool is_news(struct relay *relay, const char *serial)
+{
+	int64_t now = yg_clock_mono_ms();
+	struct refused *at = &relay->recent[relay->next];
+	for (size_t i = 0; i < RECENT; i++) {
+		struct refused *one = &relay->recent[i];
+		if (one->at_ms == 0 || strcmp(one->serial, serial) != 0)
+			continue;
+		if (now - one->at_ms < AGAIN_MS)
+			return false;
+		at = one;
+	}
+	if (at == &relay->recent[relay->next])
+		relay->next = (relay->next + 1) % RECENT;
+	(void)snprintf(at->serial, sizeof(at->serial), "%s", serial);
+	at->at_ms = now;
+	return true;
+}
+
 static bool refuse(struct relay *relay, struct yg_server_request *request, const char *code,
 	const char *why)
 {
 	const struct yg_x509_info *cert = yg_server_cert(request);
 	relay->refused++;
-	yg_log(YG_LOG_WARN, "relay.refused", "the client %s: certificate of %s, serial %s: %s",
-		yg_server_peer(request), cert ? cert->subject : "nobody",
-		cert ? cert->serial : "none", why);
+	if (is_news(relay, cert ? cert->serial : ""))
+		yg_log(YG_LOG_WARN, "relay.refused",
+			"the client %s: certificate of %s, serial %s: %s", yg_server_peer(request),
+			cert ? cert->subject : "nobody", cert ? cert->serial : "none", why);
 	yg_server_reply_error(request, 403, code, NULL, "your certificate (serial %s) %s",
 		cert ? cert->serial : "none", why);
 	return true;
