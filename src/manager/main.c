@@ -201,21 +201,45 @@ static int port_of(int fd)
 					      : ((struct sockaddr_in *)(void *)&at)->sin_port);
 }
 
+/* The port of the last start, for "any free one": agents know that one. 0 when there is none. */
+static int64_t port_before(const char *path, const char *section)
+{
+	struct yg_err err = {0};
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(4096);
+	json_t *ports YG_AUTO(yg_json) = NULL;
+	int64_t port = 0;
+	if (yg_fs_read(AT_FDCWD, path, &text, &err) < 0 ||
+		yg_json_parse(yg_buf_bytes(&text), 4096, &ports, &err) < 0 ||
+		yg_json_int(ports, section, 1, 65535, &port, &err) < 0)
+		return 0;
+	return port;
+}
+
+static int open_port(const struct manager *manager, const char *section, const char *path,
+	struct yg_err *err)
+{
+	const char *address = yg_conf_text(manager->conf, section, "bind");
+	int64_t port = yg_conf_int(manager->conf, section, "port");
+	int64_t before = port == 0 ? port_before(path, section) : 0;
+	struct yg_err taken = {0};
+	int fd = before ? listen_on(section, address, before, &taken) : -1;
+	return fd >= 0 ? fd : listen_on(section, address, port, err);
+}
+
 static int open_ports(struct manager *manager, struct yg_err *err)
 {
-	const struct yg_conf *conf = manager->conf;
-	manager->web_fd = listen_on("web", yg_conf_text(conf, "web", "bind"),
-		yg_conf_int(conf, "web", "port"), err);
+	char *path YG_AUTO(mem) = yg_str_format("%s/ports.json", manager->run);
+	if (!path)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	manager->web_fd = open_port(manager, "web", path, err);
 	if (manager->web_fd < 0)
 		return -1;
-	manager->session_fd = listen_on("session", yg_conf_text(conf, "session", "bind"),
-		yg_conf_int(conf, "session", "port"), err);
+	manager->session_fd = open_port(manager, "session", path, err);
 	if (manager->session_fd < 0)
 		return -1;
 	char *text YG_AUTO(mem) = yg_str_format("{\"session\":%d,\"web\":%d}\n",
 		port_of(manager->session_fd), port_of(manager->web_fd));
-	char *path YG_AUTO(mem) = yg_str_format("%s/ports.json", manager->run);
-	if (!text || !path)
+	if (!text)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	return yg_fs_replace(AT_FDCWD, path, yg_bytes_of(text), 0644, err);
 }
