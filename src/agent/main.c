@@ -382,7 +382,7 @@ static void help(FILE *out)
 	(void)fputs(
 		"usage: yagura-agent [options]\n"
 		"Protects this computer, and keeps that protection current.\n\n"
-		"  --config FILE    configuration (" YG_SYSCONFDIR "/agent.conf)\n"
+		"  --config FILE    configuration (" YG_SYSCONFDIR "/agent.conf, below the root)\n"
 		"  --root DIR       everything below DIR instead of / (several agents on one machine)\n"
 		"  --check-config   say whether the configuration is right, and end\n"
 		"  --help-config    all options of the configuration, with their presets\n"
@@ -427,7 +427,7 @@ int main(int argc, char **argv)
 		{"root", required_argument, NULL, 'r'}, {"check-config", no_argument, NULL, 'k'},
 		{"help-config", no_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'}, {0}};
-	struct agent a = {.config_path = YG_SYSCONFDIR "/agent.conf",
+	struct agent a = {.config_path = NULL,
 		.root_path = "/",
 		.root = -1,
 		.state = -1,
@@ -467,5 +467,13 @@ int main(int argc, char **argv)
 			argv[optind]);
 		return 2;
 	}
+	char path[4096];
+	const char *root = strcmp(a.root_path, "/") == 0 ? "" : a.root_path;
+	if (!given && !yg_str_put(path, sizeof(path), "%s" YG_SYSCONFDIR "/agent.conf", root)) {
+		(void)fprintf(stderr, "yagura-agent: --root: the path is too long\n");
+		return 2;
+	}
+	if (!given)
+		a.config_path = path;
 	return check ? check_only(&a, given) : serve(&a, given);
 }
