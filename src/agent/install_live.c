@@ -31,6 +31,21 @@ static bool wants_engine(struct install *in, const char *digest)
 	return false;
 }
 
+/* Not even one start with half of a set: what keeps clean files clean may be in the other half. */
+static void refuse_damaged(struct install *in, const char *lib)
+{
+	struct install_live *live = &in->live;
+	(void)yg_fail_cause(&live->why, YG_EABSENT, "store.object_damaged",
+		"files of the live set %.12s are missing: the next update fetches them", lib);
+	if (!live->offline) {
+		live->offline_ms = yg_clock_mono_ms();
+		install_event(in, 20101,
+			json_pack("{s:s, s:s}", "cause", live->why.cause, "detail", live->why.msg));
+	}
+	live->offline = true;
+	install_changed(in);
+}
+
 void install_live_ensure(struct install *in)
 {
 	struct install_live *live = &in->live;
@@ -48,6 +63,10 @@ void install_live_ensure(struct install *in)
 	}
 	if (in->back || install_engine_find(in, lib))
 		return; /* one comes already */
+	if (!yg_store_whole(in->store, lib)) {
+		refuse_damaged(in, lib);
+		return;
+	}
 	(void)install_engine_new(in, lib, up, down, in);
 }
 

@@ -487,14 +487,25 @@ static void plan_relay(struct install_run *r)
 	step(r, same ? YG_RUN_SAME : YG_RUN_OK);
 }
 
+/* The relay has another set than the aim: behind, unless the aim is what this agent has or has left, for
+ * what comes now was signed later.
+ */
+static bool not_yet(const struct install_run *r, const char *lib)
+{
+	char roll[YG_SHA256_TEXT];
+	yg_store_link(r->in->store, YG_STORE_ROLL, roll);
+	return *r->aim && r->all_families && yg_run_at_relay(&r->run) &&
+		strcmp(r->aim, r->set->digest) != 0 && strcmp(r->aim, lib) != 0 &&
+		strcmp(r->aim, roll) != 0;
+}
+
 static int plan_agent(struct install_run *r, enum yg_run_event *event, struct yg_err *err)
 {
 	char lib[YG_SHA256_TEXT];
 	struct yg_store_hold hold;
 	yg_store_link(r->in->store, YG_STORE_LIB, lib);
 	yg_store_hold(r->in->store, &hold);
-	if (*r->aim && r->all_families && yg_run_at_relay(&r->run) &&
-		strcmp(r->aim, r->set->digest) != 0) {
+	if (not_yet(r, lib)) {
 		*event = YG_RUN_NOT_YET;
 		return 0;
 	}

@@ -610,6 +610,11 @@ static enum yg_recover_lib state_of(struct yg_store *store, const char *digest)
 	return YG_LIB_WHOLE;
 }
 
+bool yg_store_whole(struct yg_store *store, const char *digest)
+{
+	return state_of(store, digest) == YG_LIB_WHOLE;
+}
+
 static struct yg_recover_step plan(struct yg_store *store)
 {
 	char lib[YG_SHA256_TEXT];

@@ -83,6 +83,9 @@ struct yg_set *yg_store_set(struct yg_store *store, const char *digest, struct y
  */
 int yg_store_check(struct yg_store *store, const char *digest, struct yg_err *err) YG_MUST_CHECK;
 
+/* A quick look: every file of the set is there in its size. After mending that means that it is good. */
+bool yg_store_whole(struct yg_store *store, const char *digest);
+
 /* A directory of a set, or the set itself for component ""; a file of it, for reading.
  * returns a descriptor, or -1. errors  YG_EABSENT, YG_ESYSTEM
  */

@@ -117,6 +117,21 @@ def test_damage_is_found_by_hash_and_healed_in_the_next_run(alone, how):
     assert "damaged or missing files" in alone.agent.log("iau.log")
 
 
+def test_half_a_set_protects_nobody(site, folder):
+    """Damaged while it was stopped, and nothing to fall back to: no engine, said so, until an update heals it."""
+    alone = Alone(site, folder)
+    alone.update()
+    alone.agent.process.stop()
+    spoil(max(alone.objects(), key=lambda p: p.stat().st_size))
+    alone.agent.start()
+    status = parts.until("the damage to be told", lambda: (lambda s: s if s["engine"]["state"] == "offline" else None)(
+        alone.agent.status()))
+    assert status["engine"]["reason"] == "store.object_damaged" and status["state"] == "unprotected"
+    assert alone.update()["outcome"] == "success"
+    parts.until("the engine to run", lambda: alone.agent.status()["state"] == "protected")
+    alone.holds_good_bytes()
+
+
 def test_repair_does_it_by_hand(alone):
     live = {p.stat().st_ino for p in (alone.agent.state / "lib").rglob("*") if p.is_file()}
     spoil(next(p for p in alone.objects() if p.stat().st_ino in live))
