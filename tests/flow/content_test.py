@@ -1,10 +1,13 @@
 """What an agent has on its disk: found damaged by hash, healed, never in the way (T6, T10, T11, T14, T15, E5)."""
+import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
+import threading
 
 import pytest
 import site_parts as parts
@@ -239,6 +242,47 @@ def test_a_bad_object_at_the_source_changes_nothing(alone, damage, cause):
     alone.holds_good_bytes()
     path.write_bytes(good)
     assert alone.update()["outcome"] == "success" and alone.version() == 3
+
+
+def test_a_second_update_joins_the_first(alone):
+    """T5: told so in the log's own words, and both get the one result."""
+    with open(parts.content(alone.folder / "content-3", alone.known) / "bulk.hdb", "w", encoding="ascii") as out:
+        for n in range(50000):
+            out.write(f"{n * 2654435761:032x}:{1000 + n}:Bulk.{n}\n")
+    alone.release(3)
+    both = [subprocess.Popen([parts.BIN / "yagura", "--json", "--root", alone.agent.root, "agent", "update"],
+                             stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for one in both:
+        assert json.loads(one.communicate(timeout=60)[0].splitlines()[-1])["outcome"] == "success"
+    assert alone.version() == 3
+    log = alone.agent.log("iau.log")
+    assert log.count("Start update") == 3  # versions 1, 2, 3
+    assert "Busy with exisiting update" in log
+
+
+def test_maintenance_has_its_old_words(site, folder):
+    """T3: HTTP 503, retried with back-off, and logged as people search for it."""
+    class Closed(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(503)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Closed)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    site.add_publisher()
+    agent = site.add_agent("alone", activate=False,
+                           conf=f"[update]\nsource = http://127.0.0.1:{server.server_port}\ntries = 2\n")
+    done = parts.run("yagura", "--json", "--root", agent.root, "agent", "update", check=False)
+    server.shutdown()
+    assert json.loads(done.stdout.splitlines()[-1])["cause"] == "http.maintenance", done.stdout
+    lines = agent.log("TmuDump.txt").splitlines()
+    assert len(lines) == 4
+    stamp = r"^Err \d{8} \d\d:\d\d:\d\d \d+ \d+ "
+    assert re.match(stamp + "HttpsConnection: Server Error: HTTP 503 Service Unavailable$", lines[0])
+    assert re.match(stamp + "TmDownloader: Service is under maintainence$", lines[1])
+    assert "Update finished with result : IAU_STATUS_MAINTENANCE[" in agent.log("iau.log")
 
 
 def test_damage_at_the_relay_is_found_and_healed(line):
