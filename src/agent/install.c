@@ -409,6 +409,7 @@ void install_stop(void *self)
 	yg_logs_free(in->logs);
 	yg_store_free(in->store);
 	json_decref(in->policy.engine);
+	json_decref(in->policy.before);
 	json_decref(in->events);
 	if (in->root >= 0)
 		(void)close(in->root);

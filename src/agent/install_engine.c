@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/str.h"
+#include "engine/engine.h"
 
 /* An engine process from its start to its end:
  *
@@ -99,10 +100,13 @@ static void loaded(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err
 {
 	struct install_engine *engine = ctx;
 	struct yg_err why = {0};
-	if (err->code && strcmp(err->cause, "engine.config") == 0 && !engine->bare) {
-		/* A policy that this engine cannot take must not leave the computer without one. */
+	uint32_t code = 0;
+	if (err->code && yg_engine_code(err->msg, "SET_CONFIG", &code) && !engine->bare) {
+		/* A policy that this engine cannot take must not leave the computer without one: the last
+		 * good one, if there is another, else presets. */
+		bool another = engine->in->policy.unproven && engine->in->policy.before;
 		install_policy_refused(engine->in, err);
-		engine->bare = true;
+		engine->bare = !another;
 		load(engine);
 		return;
 	}
@@ -123,6 +127,8 @@ static void loaded(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err
 	engine->seconds = json_is_number(seconds) ? json_number_value(seconds) : 0;
 	yg_timer_stop(engine->timer);
 	engine->ready = true;
+	if (!engine->bare)
+		install_policy_proven(engine->in);
 	engine->up(engine->ctx, engine, &(struct yg_err){0});
 }
 

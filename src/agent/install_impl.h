@@ -145,10 +145,16 @@ int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *se
 struct install_policy {
 	json_t *engine;        /* the last good configuration of the engine; NULL: none */
 	char fingerprint[129]; /* of the policy it came with */
+
+	/* Until an engine has taken it: the one before, to which a refusal leads back (K3). */
+	bool unproven;
+	json_t *before;
+	char before_fingerprint[129];
 };
 
 void install_policy_load(struct install *in);
 void install_policy_apply(struct install *in, uint32_t id, const json_t *body);
+void install_policy_proven(struct install *in); /* an engine started with it */
 void install_policy_refused(struct install *in, const struct yg_err *why); /* event 1001 */
 
 /* ---- the role (install.c) ---- */

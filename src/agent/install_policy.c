@@ -69,6 +69,19 @@ void install_policy_load(struct install *in)
 		yg_log(YG_LOG_WARN, "policy.load", "%s, the engine runs with its presets", err.msg);
 }
 
+/* What no engine has taken yet is refused: the one before is in force again. */
+static void go_back(struct install *in)
+{
+	struct install_policy *policy = &in->policy;
+	if (!policy->unproven)
+		return;
+	policy->unproven = false;
+	json_decref(policy->engine);
+	policy->engine = yg_take(policy->before);
+	memcpy(policy->fingerprint, policy->before_fingerprint, sizeof(policy->fingerprint));
+	install_changed(in);
+}
+
 void install_policy_refused(struct install *in, const struct yg_err *why)
 {
 	uint32_t code = YG_ENGINE_CODE_ENGINE;
@@ -76,18 +89,45 @@ void install_policy_refused(struct install *in, const struct yg_err *why)
 	(void)yg_engine_code(why->msg, "SET_CONFIG", &code);
 	(void)!yg_str_put(error, sizeof(error), "unknown error %08x", code);
 	yg_log_err(YG_LOG_ERROR, "policy.refused", why);
+	go_back(in);
 	install_event(in, 1001,
 		json_pack("{s:s, s:I, s:s, s:s}", "command", "SET_CONFIG", "code", (json_int_t)code,
 			"error", error, "detail", why->msg));
 }
 
-static void accept(struct install *in, uint32_t id, json_t *engine, const char *fingerprint)
+static void keep(struct install *in)
 {
 	struct yg_err err = {0};
-	take(in, engine, fingerprint);
 	if (save(in, &err) < 0)
 		yg_log(YG_LOG_WARN, "policy.save", "%s, it is asked for again after a restart",
 			err.msg);
+}
+
+void install_policy_proven(struct install *in)
+{
+	struct install_policy *policy = &in->policy;
+	if (!policy->unproven)
+		return;
+	policy->unproven = false;
+	json_decref(policy->before);
+	policy->before = NULL;
+	keep(in);
+}
+
+static void accept(struct install *in, uint32_t id, json_t *engine, const char *fingerprint,
+	bool proven)
+{
+	struct install_policy *policy = &in->policy;
+	if (!policy->unproven) {
+		json_decref(policy->before);
+		policy->before = json_incref(policy->engine);
+		memcpy(policy->before_fingerprint, policy->fingerprint,
+			sizeof(policy->fingerprint));
+	}
+	policy->unproven = true;
+	take(in, engine, fingerprint);
+	if (proven)
+		install_policy_proven(in);
 	if (in->session)
 		yg_ipc_reply(in->session, id, NULL, NULL, 0);
 }
@@ -98,7 +138,7 @@ static void configured(void *ctx, struct yg_ipc_msg *reply, const struct yg_err 
 	struct asked *asked = ctx;
 	struct install *in = asked->in;
 	if (!err->code) {
-		accept(in, asked->id, asked->engine, asked->fingerprint);
+		accept(in, asked->id, asked->engine, asked->fingerprint, true);
 	} else {
 		if (err->code != YG_EAGAIN)
 			install_policy_refused(in, err);
@@ -133,7 +173,7 @@ void install_policy_apply(struct install *in, uint32_t id, const json_t *body)
 	json_t *config YG_AUTO(yg_json) = engine ? json_incref(engine) : json_object();
 	if (!in->live.engine) {
 		/* Nobody can judge it yet: the engine does when it starts, and 1001 follows then. */
-		accept(in, id, config, fingerprint);
+		accept(in, id, config, fingerprint, false);
 		return;
 	}
 	struct asked *asked = calloc(1, sizeof(*asked));
