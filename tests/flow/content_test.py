@@ -294,3 +294,18 @@ def test_damage_at_the_relay_is_found_and_healed(line):
     spoil(path)
     line.update()
     assert path.read_bytes() == good
+
+
+def test_a_policy_that_no_engine_has_seen_is_judged_when_one_starts(line):
+    """K3: it came before the first content; the engine refuses it, runs without, and 1001 says so."""
+    manager = line.manager
+    policy = next(p for p in manager.call("GET", "/policies")["items"] if p["default"])
+    document = manager.call("GET", f"/policies/{policy['id']}")["document"]
+    document.setdefault("am", {})["memory_max_mb"] = 1
+    manager.call("PUT", f"/policies/{policy['id']}", {"name": policy["name"], "document": document})
+    bad = manager.call("GET", f"/policies/{policy['id']}")["fingerprint"]
+    parts.until("the policy to arrive", lambda: line.agent.status()["policy_fingerprint"] == bad, 60)
+    assert line.update()["outcome"] == "success"
+    assert set(line.found()) == set(line.known)
+    parts.until("event 1001", lambda: any(e["computer"]["name"] == "agent" for e in manager.events(id=1001)), 60)
+    assert line.agent.status()["policy_fingerprint"] != bad
