@@ -1,5 +1,6 @@
 import pathlib
 import shutil
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,17 @@ def programs():
     missing = [p for p in ("yagura", "yagura-agent", "yagura-manager", "yagura-publish") if not (parts.BIN / p).exists()]
     if missing:
         pytest.fail(f"not built: {missing} (run ./run build)")
+
+
+@pytest.fixture(autouse=True)
+def bound():
+    """No test waits for ever: a bound far above what any needs, not a measurement."""
+    def too_long(signo, frame):
+        raise parts.Failed("this test took more than five minutes")
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
 
 
 def _short(tmp_path_factory, name):
