@@ -126,6 +126,8 @@ const char *install_mirror_set(const struct install_mirror *mirror);
 int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
 	YG_MUST_CHECK;
 void install_mirror_forget(struct install_mirror *mirror);
+/* Whether a file of metadata was noted, or is there. */
+bool install_mirror_knows(struct install_mirror *mirror, const char *path);
 
 /* Whether a transfer form is there, read back and hashed once a run. */
 bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form);

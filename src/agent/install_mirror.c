@@ -141,6 +141,18 @@ static int full_path(const char *path, char out[PATH_BYTES + sizeof(BASE)], stru
 	return 0;
 }
 
+bool install_mirror_knows(struct install_mirror *mirror, const char *path)
+{
+	char full[PATH_BYTES + sizeof(BASE)];
+	struct yg_err why = {0};
+	struct stat st;
+	for (size_t i = 0; i < mirror->note_count; i++)
+		if (strcmp(mirror->notes[i].path, path) == 0)
+			return true;
+	return full_path(path, full, &why) == 0 &&
+		fstatat(mirror->root, full, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
 bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form)
 {
 	struct yg_err why = {0};

@@ -17,6 +17,7 @@
  */
 
 #define TUF_MAX     (8u << 20) /* bytes of a file of metadata */
+#define ROOT_MAX    (512u << 10)
 #define NAME_BYTES  128
 #define PATH_BYTES  256
 #define PLAN_MS     900000  /* after that, verify or fetch hangs */
@@ -65,6 +66,7 @@ struct install_run {
 	char tuf_path[PATH_BYTES];
 	struct install_engine *engine; /* being tried */
 	struct yg_store_report report;
+	int64_t root_next, root_last; /* of a relay: versions that agents may need */
 	bool told_relay, told_source;
 	bool tried_again; /* the engine of the new set ended once */
 };
@@ -480,11 +482,29 @@ static void tell_healed(struct install_run *r)
 	memset(&r->report, 0, sizeof(r->report));
 }
 
+/* T14: a disk that is too small is told before anything is fetched. Ends the run when it is. */
+static bool has_room(struct install_run *r)
+{
+	struct yg_err why = {0};
+	uint64_t need = bytes_needed(r);
+	if (yg_store_room(r->in->store, need, &why) == 0)
+		return true;
+	install_event(r->in, 6012,
+		json_pack("{s:s, s:I}", "path", r->relay ? "relay" : "iaurepo", "needed",
+			(json_int_t)need));
+	fail_here(r, &why);
+	return false;
+}
+
 static void plan_relay(struct install_run *r)
 {
 	find_missing(r);
-	bool same = r->count == 0 && install_mirror_same(r->in->mirror, r->set);
-	step(r, same ? YG_RUN_SAME : YG_RUN_OK);
+	if (r->count == 0 && install_mirror_same(r->in->mirror, r->set)) {
+		step(r, YG_RUN_SAME);
+		return;
+	}
+	if (has_room(r))
+		step(r, YG_RUN_OK);
 }
 
 /* The relay has another set than the aim: behind, unless the aim is what this agent has or has left, for
@@ -497,6 +517,49 @@ static bool not_yet(const struct install_run *r, const char *lib)
 	return *r->aim && r->all_families && yg_run_at_relay(&r->run) &&
 		strcmp(r->aim, r->set->digest) != 0 && strcmp(r->aim, lib) != 0 &&
 		strcmp(r->aim, roll) != 0;
+}
+
+static void fetch_roots(struct install_run *r);
+
+static void root_fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+{
+	struct install_run *r = ctx;
+	struct yg_err why = *err;
+	int fd YG_AUTO(fd) = yg_take_fd(r->transfer);
+	char path[PATH_BYTES];
+	(void)!yg_str_put(path, sizeof(path), "metadata/%lld.root.json", (long long)r->root_next);
+	log_fetch(r, path, err, reply->body);
+	if (why.code || install_mirror_note(r->in->mirror, path, fd, &why) < 0)
+		YG_LOGS(r->in->logs, YG_LOGS_RELAY, YG_LOGS_APP, "Roots", "%s: %s", path, why.msg);
+	r->root_next++;
+	fetch_roots(r);
+}
+
+/* Root versions from before the one this relay was installed with: agents that are older need each of
+ * them, and believe none that is not signed by the one before. One that the source lacks is no failure.
+ */
+static void fetch_roots(struct install_run *r)
+{
+	struct yg_err err = {0};
+	char path[PATH_BYTES];
+	for (; r->root_next <= r->root_last; r->root_next++) {
+		(void)!yg_str_put(path, sizeof(path), "metadata/%lld.root.json",
+			(long long)r->root_next);
+		if (!install_mirror_knows(r->in->mirror, path))
+			break;
+	}
+	if (r->root_next > r->root_last || !r->fetch.ipc) {
+		plan_relay(r);
+		return;
+	}
+	r->transfer = temporary(r, &err);
+	if (r->transfer < 0) {
+		fail_here(r, &err);
+		return;
+	}
+	yg_timer_set(r->watchdog, PLAN_MS);
+	yg_ipc_request(r->fetch.ipc, "fetch.get", fetch_body(r, path, ROOT_MAX), &r->transfer, 1,
+		root_fetched, r);
 }
 
 static int plan_agent(struct install_run *r, enum yg_run_event *event, struct yg_err *err)
@@ -570,20 +633,17 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		return;
 	}
 	if (r->relay) {
-		plan_relay(r);
+		r->root_next = 2; /* the first is what everybody is installed with */
+		r->root_last = json_integer_value(json_object_get(reply->body, "root"));
+		fetch_roots(r);
 		return;
 	}
 	if (plan_agent(r, &event, &why) < 0) {
 		fail_here(r, &why);
 		return;
 	}
-	uint64_t need = bytes_needed(r);
-	if (event == YG_RUN_OK && yg_store_room(r->in->store, need, &why) < 0) {
-		install_event(r->in, 6012,
-			json_pack("{s:s, s:I}", "path", "iaurepo", "needed", (json_int_t)need));
-		fail_here(r, &why);
+	if (event == YG_RUN_OK && !has_room(r))
 		return;
-	}
 	YG_LOGS(r->in->logs, log_file(r), YG_LOGS_DBG, "Plan", "set %s, %zu objects missing, %s",
 		r->set->digest, r->count, yg_run_event_name(event));
 	step(r, event);

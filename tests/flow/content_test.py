@@ -309,3 +309,24 @@ def test_a_policy_that_no_engine_has_seen_is_judged_when_one_starts(line):
     assert set(line.found()) == set(line.known)
     parts.until("event 1001", lambda: any(e["computer"]["name"] == "agent" for e in manager.events(id=1001)), 60)
     assert line.agent.status()["policy_fingerprint"] != bad
+
+
+def test_a_relay_has_the_roots_that_older_agents_need(site, folder):
+    """The relay was installed with the second root, its agent with the first."""
+    publisher = site.add_publisher()
+    first = shutil.copy(publisher.trust, folder / "first.json")
+    parts.run("yagura-publish", "resign", publisher.repository, "--keys", publisher.keys, "--role", "root")
+    parts.run("yagura-publish", "trust", publisher.repository, "--out", publisher.trust)
+    assert pathlib.Path(first).read_bytes() != publisher.trust.read_bytes()
+    publisher.release(parts.content(folder / "content", KNOWN))
+    site.add_source()
+    manager = site.add_manager()
+    site.point_manager_at_source()
+    relay = site.add_agent("relay", relay=True)
+    publisher.trust = first
+    agent = site.add_agent("agent")
+    job = manager.wait_job(manager.job(relays=True))
+    assert job["outcome"] == "success", job
+    assert agent.components() == {"am-pattern": 1}
+    assert (relay.state / "relay/metadata/2.root.json").exists()
+    assert (agent.state / "state/tuf/root.json").read_text().count('"version":2') == 1
