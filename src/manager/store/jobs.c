@@ -22,10 +22,11 @@
 #include "proto/job.h"
 #include "proto/wire.h"
 
-#define GROUP      "default" /* the one relay group that there is */
-#define CHECK_S    60        /* longest wait for the Manager's own look at the content */
-#define FAILED_MAX 100       /* failures named in one event 2205 */
-#define SCAN_PATHS 100
+#define GROUP         "default" /* the one relay group that there is */
+#define HELD_LEFT_OUT 20011     /* the event, in place of 784 and 785 */
+#define CHECK_S       60        /* longest wait for the Manager's own look at the content */
+#define FAILED_MAX    100       /* failures named in one event 2205 */
+#define SCAN_PATHS    100
 
 struct job {
 	char id[40], relay_ref[40], phase[16], by[208], aim[65];
@@ -164,6 +165,12 @@ static const char *set_of(const json_t *detail)
 	return set && yg_wire_digest_ok(set) ? set : "";
 }
 
+/* A schedule that met a hold did what the operator wanted: neither 784 nor 785 would be true. */
+static bool was_held(const char *state, const char *cause)
+{
+	return strcmp(state, "cancelled") == 0 && strcmp(cause, "update.held") == 0;
+}
+
 /* The event that tells of one part's end. */
 static int tell(struct store *store, const struct job *job, const struct part *part,
 	const struct result *result, struct yg_err *err)
@@ -178,7 +185,7 @@ static int tell(struct store *store, const struct job *job, const struct part *p
 	uint32_t id = 0;
 	switch (job->kind) {
 	case YG_JOB_UPDATE:
-		id = good ? 784 : 785;
+		id = good ? 784 : was_held(result->outcome, cause) ? HELD_LEFT_OUT : 785;
 		break;
 	case YG_JOB_ROLLBACK:
 		id = good ? 1603 : 1604;
@@ -526,7 +533,8 @@ static int tell_whole(struct store *store, const struct job *job, struct yg_err 
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {
 		all++;
-		if (strcmp(yg_rows_text(rows, 0), "success") == 0)
+		if (strcmp(yg_rows_text(rows, 0), "success") == 0 ||
+			was_held(yg_rows_text(rows, 0), yg_rows_text(rows, 2)))
 			continue;
 		if (++bad > FAILED_MAX)
 			continue;
@@ -560,21 +568,21 @@ static int end_if_done(struct store *store, const struct job *job, struct yg_err
 		return -1;
 	if (open > 0)
 		return 0;
-	int64_t cancelled = 0;
+	int64_t good = 0;
 	int64_t changed = 0;
 	if (yg_db_number(store->db,
 		    "SELECT count(*) FROM job_computers WHERE job = $1 AND state = 'failed'",
 		    YG_DB_ARGS(yg_db_text(job->id)), &bad, err) < 0 ||
 		yg_db_number(store->db,
-			"SELECT count(*) FROM job_computers WHERE job = $1 AND state = 'cancelled'",
-			YG_DB_ARGS(yg_db_text(job->id)), &cancelled, err) < 0 ||
+			"SELECT count(*) FROM job_computers WHERE job = $1 AND state = 'success'",
+			YG_DB_ARGS(yg_db_text(job->id)), &good, err) < 0 ||
 		yg_db_exec(store->db,
 			"UPDATE jobs SET state = 'done', phase = 'done', outcome = $2, ended = $3 WHERE id = $1 "
 			"AND state = 'running'",
 			YG_DB_ARGS(yg_db_text(job->id),
-				yg_db_text(bad > 0              ? "failed"
-						: cancelled > 0 ? "cancelled"
-								: "success"),
+				yg_db_text(bad > 0         ? "failed"
+						: good > 0 ? "success"
+							   : "cancelled"),
 				yg_db_int(store->clock_s)),
 			&changed, err) < 0)
 		return -1;
