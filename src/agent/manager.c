@@ -147,7 +147,7 @@ static void failed(struct activity *a, const struct yg_err *err)
 {
 	struct manager *m = a->manager;
 	a->failures++;
-	if (a->failures == 1 || strcmp(m->error, err->msg) != 0)
+	if (a->failures == 1)
 		yg_log(YG_LOG_WARN, "manager.failed", "%s: %s", a->name, err->msg);
 	(void)!yg_str_put(m->error, sizeof(m->error), "%s", err->msg);
 	yg_timer_set(a->timer, pause_ms(a->failures));

@@ -286,6 +286,10 @@ static void on_settings(void *ctx, const json_t *settings, const json_t *revoked
 {
 	struct session *s = ctx;
 	bool new_revoked = !json_equal(revoked, s->revoked);
+	if (s->stale_until_ms) {
+		s->stale_until_ms = 0;
+		yg_timer_set(s->again, 0);
+	}
 	if (!new_revoked && s->settings && json_equal(settings, s->settings))
 		return;
 	json_decref(s->settings);

@@ -41,6 +41,7 @@ struct session {
 	char os[128], hostname[256];
 	char policy_refused[129]; /* fingerprint that this computer could not take */
 	char policy_asked[129];
+	int64_t stale_until_ms; /* newer settings were announced: updates wait for them; 0: no */
 	bool relay_wanted, relay_on;
 	int64_t relay_port;
 

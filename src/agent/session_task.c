@@ -20,6 +20,8 @@
 
 #define TRIES_MAX      8 /* times that a role may die with a task */
 #define AGAIN_MS       5000
+#define STALE_MS       10000 /* how long an update waits for the Manager's settings */
+#define ROUNDS_MAX     3     /* times that it asks for them */
 #define PROGRESS_MS    500
 #define EVENT_SCAN     9001
 #define EVENT_SCANNED  9002
@@ -54,6 +56,7 @@ struct task {
 	bool running;    /* asked, not answered */
 	struct control_call *call;
 	unsigned tries;
+	unsigned rounds; /* times that it waited for newer settings */
 	char phase[32];
 	int64_t said_ms;
 	json_t *result; /* final, not stored yet */
@@ -275,6 +278,15 @@ static void scan_begins(const struct task *task)
 			json_pack("{s:s,s:s}", "job", task->job, "paths", (const char *)text.data));
 }
 
+/* The Manager's settings may be on their way: ask for them, and begin when they are here. */
+static void expect_settings(struct session *s)
+{
+	s->stale_until_ms = yg_clock_mono_ms() + STALE_MS;
+	yg_timer_set(s->again, STALE_MS + 1);
+	if (s->manager)
+		manager_beat(s->manager);
+}
+
 static void start(struct task *task)
 {
 	struct session *s = task->session;
@@ -282,14 +294,22 @@ static void start(struct task *task)
 	struct yg_err err = {0};
 	if (!ipc || (task->resumed && !kinds[task->what].walk && !s->store))
 		return;
+	bool update = task->what == UPDATE || task->what == UPDATE_RELAY;
+	if (task->remote && update && yg_clock_mono_ms() < s->stale_until_ms)
+		return;
 	json_t *body = json_pack("{s:s}", "job", task->job);
 	if (task->resumed && rolled_back(task)) {
 		update_done(task, body);
 		json_decref(body);
 		return;
 	}
-	if (task->what == UPDATE || task->what == UPDATE_RELAY || task->what == REPAIR)
+	if (update || task->what == REPAIR)
 		add_update(task, body, &err);
+	if (err.code && task->remote && update && task->rounds++ < ROUNDS_MAX) {
+		json_decref(body);
+		expect_settings(s);
+		return;
+	}
 	if (err.code && task->what == REPAIR)
 		err = (struct yg_err){0}; /* what is here can be healed without a source */
 	if (err.code) {
@@ -351,7 +371,7 @@ bool session_task_command(struct session *s, const json_t *command)
 		return true;
 	}
 	if (strcmp(name, "settings") == 0) {
-		manager_beat(s->manager);
+		expect_settings(s);
 		return true;
 	}
 	size_t what = 0;
