@@ -28,7 +28,7 @@ struct manager_activation {
 	void *ctx;
 };
 
-void manager_activation_free(struct manager_activation *a)
+void activate_free(struct manager_activation *a)
 {
 	if (!a)
 		return;
@@ -37,9 +37,9 @@ void manager_activation_free(struct manager_activation *a)
 	free(a);
 }
 
-static inline void manager_activation_free_at(struct manager_activation **at)
+static inline void activate_free_at(struct manager_activation **at)
 {
-	manager_activation_free(*at);
+	activate_free(*at);
 }
 
 /* One of the CAs must be the one that the token names. */
@@ -127,12 +127,12 @@ static int begin(struct manager_activation *a, const char *token, const json_t *
 	return 0;
 }
 
-struct manager_activation *manager_activate(struct yg_loop *loop, const struct yg_proxy *proxy,
+struct manager_activation *activate_start(struct yg_loop *loop, const struct yg_proxy *proxy,
 	const char *url, const char *token, const char *name, json_t *hello,
 	manager_activated *done, void *ctx, struct yg_err *err)
 {
 	json_t *owned YG_AUTO(yg_json) = hello;
-	struct manager_activation *a YG_AUTO(manager_activation) = calloc(1, sizeof(*a));
+	struct manager_activation *a YG_AUTO(activate) = calloc(1, sizeof(*a));
 	struct yg_token parsed;
 	if (!a) {
 		(void)yg_fail_sys(err, ENOMEM, "activation");

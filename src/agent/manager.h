@@ -59,11 +59,10 @@ const char *manager_error(const struct manager *manager);
  */
 typedef void manager_activated(void *ctx, struct identity *identity, const struct yg_err *err);
 struct manager_activation;
-struct manager_activation *manager_activate(struct yg_loop *loop, const struct yg_proxy *proxy,
+struct manager_activation *activate_start(struct yg_loop *loop, const struct yg_proxy *proxy,
 	const char *url, const char *token, const char *name, json_t *hello,
 	manager_activated *done, void *ctx, struct yg_err *err) YG_MUST_CHECK;
-void manager_activation_free(
-	struct manager_activation *activation); /* from the loop; NULL is fine */
+void activate_free(struct manager_activation *activation); /* from the loop; NULL is fine */
 
 /* The failure that an answer with a status of 400 or more stands for. Returns -1. */
 int manager_refusal(int status, struct yg_bytes body, struct yg_err *err);

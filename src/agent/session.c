@@ -553,7 +553,7 @@ static void again(void *ctx)
 static void activation_over(void *ctx)
 {
 	struct session *s = ctx;
-	manager_activation_free(yg_take(s->activation));
+	activate_free(yg_take(s->activation));
 }
 
 static int open_state(struct session *s, struct yg_err *err)
@@ -592,7 +592,7 @@ static int open_all(struct session *s, struct yg_err *err)
 	s->remake = yg_loop_timer(env->loop, remake, s);
 	s->again = yg_loop_timer(env->loop, again, s);
 	s->activation_end = yg_loop_timer(env->loop, activation_over, s);
-	s->control = control_new(env->loop, env->fds[0], session_verbs, s, err);
+	s->control = control_new(env->loop, env->fds[0], session_ask_verbs, s, err);
 	return s->control ? 0 : -1;
 }
 
@@ -626,7 +626,7 @@ void session_stop(void *self)
 	session_event(s, EVENT_STOPPED, NULL);
 	session_task_free(s);
 	control_free(s->control);
-	manager_activation_free(s->activation);
+	activate_free(s->activation);
 	yg_ipc_free(s->install);
 	yg_ipc_free(s->walk);
 	yg_ipc_free(s->relay);

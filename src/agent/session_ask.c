@@ -117,7 +117,7 @@ static int begin_activation(struct session *s, const json_t *question, struct yg
 		yg_json_str(question, "token", 200, &token, err) < 0 ||
 		yg_json_str_or(question, "name", 255, "", &name, err) < 0)
 		return -1;
-	s->activation = manager_activate(s->env->loop, session_proxy(s, &proxy), url, token, name,
+	s->activation = activate_start(s->env->loop, session_proxy(s, &proxy), url, token, name,
 		session_hello(s, name), session_ask_activated, s, err);
 	return s->activation ? 0 : -1;
 }
@@ -185,7 +185,7 @@ static void ask_events(void *ctx, struct control_call *call, const json_t *quest
 	control_reply(call, json_pack("{s:o}", "items", items));
 }
 
-const struct control_verb session_verbs[] = {
+const struct control_verb session_ask_verbs[] = {
 	{"status", ask_status},
 	{"components", ask_components},
 	{"activate", ask_activate},

@@ -62,7 +62,7 @@ void session_policy(struct session *s, const char *fingerprint, const json_t *po
 
 /* ---- session_ask.c ---- */
 
-extern const struct control_verb session_verbs[];
+extern const struct control_verb session_ask_verbs[];
 void session_ask_activated(void *ctx, struct identity *identity, const struct yg_err *err);
 
 /* ---- session_task.c ---- */
