@@ -25,8 +25,9 @@
 #define BEAT_FIRST_S    60
 #define BEAT_SOON_MS    300 /* changes that come together are told together */
 #define WAIT_S          50  /* how long the Manager may hold the request for commands */
-#define BATCH_ENTRIES   200
+#define BATCH_ENTRIES   500
 #define BATCH_BYTES     (256u << 10)
+#define RESULT_AHEAD    50 /* events that a result need not wait behind */
 #define EVENT_UNREACHED 4011
 #define UNREACHED_AFTER 3 /* failures in a row until event 4011 */
 
@@ -426,6 +427,22 @@ void manager_events(struct manager *m)
 {
 	if (!m->events.call && m->events.failures == 0)
 		yg_timer_set(m->events.timer, 50); /* those that come together go together */
+}
+
+static void result_done(void *ctx, const struct yg_client_reply *reply, const struct yg_err *why)
+{
+	(void)ctx;
+	(void)reply;
+	(void)why; /* it comes again in its turn, and is not added twice */
+}
+
+void manager_result(struct manager *m, const json_t *entry)
+{
+	if (spool_count(m->spool) <= RESULT_AHEAD || m->beat.failures > 0)
+		return;
+	json_t *body YG_AUTO(yg_json) = json_pack("{s:s,s:[O]}", "epoch", spool_epoch(m->spool),
+		"entries", entry);
+	(void)request(m, "events", body, 30000, result_done);
 }
 
 static void progress_send(struct manager *m);

@@ -45,6 +45,8 @@ YG_DEFINE_AUTO(manager);
 
 void manager_beat(struct manager *manager);   /* a heartbeat soon: something changed */
 void manager_events(struct manager *manager); /* the spool has got something */
+/* A result that is in the spool: sent ahead too when many events wait before it. It stays there. */
+void manager_result(struct manager *manager, const json_t *entry);
 void manager_policy(struct manager *manager); /* fetch the policy, whatever the fingerprint says */
 void manager_progress(struct manager *manager,
 	json_t *entry); /* taken over; only the newest counts */

@@ -71,7 +71,12 @@ void session_event(struct session *s, unsigned id, json_t *params)
 
 bool session_result(struct session *s, json_t *entry)
 {
-	return keep(s, entry);
+	json_t *stored YG_AUTO(yg_json) = json_incref(entry);
+	if (!keep(s, entry))
+		return false;
+	if (s->manager)
+		manager_result(s->manager, stored);
+	return true;
 }
 
 /* Recent events survive a restart as far as they are still in the spool. */
