@@ -77,7 +77,8 @@ def test_each_event_arrives_exactly_once(site, folder):
     agent = site.add_agent("agent", activate=False)
     agent.cli("activate", "--url", f"https://localhost:{gate.port}", "--token", manager.token(), "--name", "agent")
     parts.until("the agent online", lambda: (manager.computer("agent") or {}).get("agent_state") == "online")
-    manager.wait_job(manager.job(relays=False))
+    manager.call("PATCH", "/settings", {"direct_fallback": True})  # no relay here
+    assert manager.wait_job(manager.job(relays=False))["outcome"] == "success"
 
     wanted = []
     for n in range(12):
@@ -117,6 +118,7 @@ def test_a_job_survives_a_partition(site, folder):
     agent = site.add_agent("agent", activate=False)
     agent.cli("activate", "--url", f"https://localhost:{gate.port}", "--token", manager.token(), "--name", "agent")
     parts.until("the agent online", lambda: (manager.computer("agent") or {}).get("agent_state") == "online")
+    manager.call("PATCH", "/settings", {"direct_fallback": True})  # no relay here
     gate.shut()
     job = manager.job(relays=False)
     time.sleep(2)
