@@ -116,7 +116,8 @@ static int send_one(int fd, const struct datagram *d)
 	if (d->fd_count > 0) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * d->fd_count);
-		struct cmsghdr *head = &control.align; /* CMSG_FIRSTHDR, which cannot be NULL here */
+		struct cmsghdr *head =
+			&control.align; /* CMSG_FIRSTHDR, which cannot be NULL here */
 		head->cmsg_level = SOL_SOCKET;
 		head->cmsg_type = SCM_RIGHTS;
 		head->cmsg_len = CMSG_LEN(sizeof(int) * d->fd_count);

@@ -406,7 +406,8 @@ static SSL_CTX *make_ctx(struct yg_server *server, const struct yg_tls_ctx *tls)
 	}
 	SSL_CTX_set_app_data(ctx, server);
 	/* A client that just closes is no failure: the ends of messages are HTTP's to say. */
-	(void)SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+	(void)SSL_CTX_set_options(ctx,
+		SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
 			SSL_OP_IGNORE_UNEXPECTED_EOF);
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	(void)SSL_CTX_set_timeout(ctx, 3600);

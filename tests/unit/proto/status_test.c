@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "proto/status.h"
 
-
 #include "tests/lib/cmocka_all.h"
 
 static const struct {
