@@ -24,7 +24,7 @@ static int restate(struct store *store, const char *id, struct yg_err *err)
 		YG_DB_ARGS(yg_db_text(id)), NULL, err);
 }
 
-int store_computer_auth(struct store *store, const char *id, const char *serial,
+int store_agent_auth(struct store *store, const char *id, const char *serial,
 	struct store_asker *asker, struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
@@ -435,7 +435,7 @@ int op_agents_heartbeat(struct store *store, const struct store_asker *asker, co
 	return answer(store, asker, relay, out, err);
 }
 
-int store_offline(struct store *store, struct yg_err *err)
+int store_agent_offline(struct store *store, struct yg_err *err)
 {
 	int64_t interval_s = 0;
 	int64_t missed = 0;

@@ -7,7 +7,7 @@
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
-json_t *store_newest(struct store *store, struct yg_err *err)
+json_t *store_component_newest(struct store *store, struct yg_err *err)
 {
 	char *text YG_AUTO(mem) = NULL;
 	struct yg_err absent = {0};
@@ -50,7 +50,7 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 	(void)asker;
 	if (check(args, err) < 0)
 		return -1;
-	json_t *before YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *before YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!before)
 		return -1;
 	const char *set = json_string_value(json_object_get(args, "set"));
@@ -70,7 +70,7 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 		return -1;
 	if (changed) {
 		json_t *was = json_object_get(before, "components");
-		json_t *what YG_AUTO(yg_json) = store_difference(was, components);
+		json_t *what YG_AUTO(yg_json) = store_computer_difference(was, components);
 		json_t *params = json_pack("{s:s}", "set", set);
 		if (what)
 			(void)json_object_set(params, "components", what);
@@ -145,7 +145,7 @@ int op_components_list(struct store *store, const struct store_asker *asker, con
 	(void)args;
 	json_t *items YG_AUTO(yg_json) = json_array();
 	json_t *sets YG_AUTO(yg_json) = json_array();
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || who_runs(store, newest, items, err) < 0)
 		return -1;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
@@ -234,7 +234,7 @@ int op_status_get(struct store *store, const struct store_asker *asker, const js
 {
 	(void)asker;
 	(void)args;
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	json_t *computers YG_AUTO(yg_json) = NULL;
 	int64_t running = 0;
 	if (!newest ||

@@ -14,7 +14,7 @@
 	"c.last_contact "                                                                           \
 	"FROM computers c JOIN policies p ON p.id = c.policy LEFT JOIN certificates k ON k.serial = c.serial "
 
-json_t *store_difference(const json_t *have, const json_t *newest)
+json_t *store_computer_difference(const json_t *have, const json_t *newest)
 {
 	json_t *list = json_array();
 	size_t i;
@@ -51,8 +51,8 @@ static const char *against_newest(const char *set, const json_t *components, con
 	if (strcmp(set, newest_set) == 0)
 		return "current";
 	/* A computer may run fewer components than there are: then versions decide. */
-	json_t *old YG_AUTO(
-		yg_json) = store_difference(components, json_object_get(newest, "components"));
+	json_t *old YG_AUTO(yg_json) = store_computer_difference(components,
+		json_object_get(newest, "components"));
 	return old ? "old" : "current";
 }
 
@@ -124,7 +124,7 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 
 static int get(struct store *store, const char *id, json_t **out, struct yg_err *err)
 {
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (!newest ||
 		yg_db_query(store->db, "SELECT " COLUMNS "WHERE c.id = $1 AND c.deleted = 0",
@@ -179,7 +179,7 @@ int op_computers_list(struct store *store, const struct store_asker *asker, cons
 	bool any = !json_is_boolean(json_object_get(args, "relay"));
 	char *like YG_AUTO(mem) = store_like(text);
 	json_t *items YG_AUTO(yg_json) = json_array();
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || !like)
 		return newest ? yg_fail(err, YG_ESYSTEM, "out of memory") : -1;
 
@@ -213,7 +213,7 @@ int op_computers_components(struct store *store, const struct store_asker *asker
 	(void)asker;
 	const char *id;
 	json_t *computer YG_AUTO(yg_json) = NULL;
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || yg_json_str(args, "id", 64, &id, err) < 0 ||
 		get(store, id, &computer, err) < 0)
 		return -1;

@@ -363,7 +363,7 @@ static int tell_difference(struct store *store, const struct job *job, const str
 	if (strcmp(yg_rows_text(rows, 1), set) == 0)
 		return 0;
 	json_t *have YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 0));
-	json_t *what = store_difference(have, json_object_get(newest, "components"));
+	json_t *what = store_computer_difference(have, json_object_get(newest, "components"));
 	if (!what)
 		return 0;
 	return store_event(store, 276, part->computer, job->id,
@@ -381,7 +381,7 @@ static int requested(struct store *store, const struct job *job, const struct pa
 
 static int begin_agents(struct store *store, struct job *job, struct yg_err *err)
 {
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest)
 		return -1;
 	if (job->kind == YG_JOB_UPDATE && choose_aim(store, job, newest, job->aim, err) < 0)
@@ -1073,7 +1073,7 @@ static int schedule(struct store *store, struct yg_err *err)
 	int64_t next = 0;
 	if (store_fact_get(store, "schedule.update.last", &last, err) < 0 ||
 		yg_str_u64(last, INT64_MAX, &when, err) < 0 ||
-		store_schedule_next(text, (int64_t)when, store->clock_s, &next, err) < 0)
+		store_setting_schedule(text, (int64_t)when, store->clock_s, &next, err) < 0)
 		return -1;
 	if (next == 0 || next > store->clock_s)
 		return 0;

@@ -109,7 +109,7 @@ static int ask_who(struct store *store, const struct store_op *op, const json_t 
 		if (yg_json_str(who, "id", 39, &id, err) < 0 ||
 			yg_json_str(who, "serial", 128, &serial, err) < 0)
 			return yg_wrap(err, "who");
-		if (store_computer_auth(store, id, serial, asker, err) < 0)
+		if (store_agent_auth(store, id, serial, asker, err) < 0)
 			return -1;
 	}
 	if (op->full && !asker->full)
@@ -276,7 +276,7 @@ static void step(struct store *store, const char *what,
 
 void store_tick(struct store *store)
 {
-	step(store, "store.offline", store_offline);
+	step(store, "store.offline", store_agent_offline);
 	step(store, "store.jobs", store_jobs_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {

@@ -127,7 +127,7 @@ static int check_text(const struct setting *setting, const char *text, struct yg
 		return yg_fail(err, YG_EFORMAT, "language: want en or ja, have '%s'", text);
 	if (strcmp(setting->name, "schedule.update") == 0) {
 		int64_t next;
-		return store_schedule_next(text, 0, 0, &next, err) < 0
+		return store_setting_schedule(text, 0, 0, &next, err) < 0
 			? yg_wrap(err, "schedule.update")
 			: 0;
 	}
@@ -229,7 +229,7 @@ int op_settings_update(struct store *store, const struct store_asker *asker, con
 	return op_settings_get(store, asker, args, out, err);
 }
 
-int store_schedule_next(const char *text, int64_t last, int64_t now, int64_t *next,
+int store_setting_schedule(const char *text, int64_t last, int64_t now, int64_t *next,
 	struct yg_err *err)
 {
 	*next = 0;
@@ -375,7 +375,7 @@ int op_content_settings(struct store *store, const struct store_asker *asker, co
 	json_t *list YG_AUTO(yg_json) = NULL;
 	json_t *source YG_AUTO(yg_json) = NULL;
 	json_t *update YG_AUTO(yg_json) = NULL;
-	json_t *newest YG_AUTO(yg_json) = store_newest(store, err);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || common(store, &list, &source, &update, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:O, s:O, s:O, s:O}", "source", source, "relays", list,

@@ -132,7 +132,7 @@ int store_settings_for_agent(struct store *store, const char *computer, bool rel
  * `last` is when it last came (0: never).
  * errors  YG_EFORMAT
  */
-int store_schedule_next(const char *text, int64_t last, int64_t now, int64_t *next,
+int store_setting_schedule(const char *text, int64_t last, int64_t now, int64_t *next,
 	struct yg_err *err) YG_MUST_CHECK;
 
 /* events.c: one of the Manager's own. params is taken over; computer and job may be NULL. */
@@ -150,14 +150,14 @@ int store_command_all(struct store *store, const char *command, const char *poli
 /* computers.c */
 int store_computer_name(struct store *store, const char *id, char out[208], struct yg_err *err)
 	YG_MUST_CHECK; /* errors YG_EABSENT */
-int store_computer_auth(struct store *store, const char *id, const char *serial,
+int store_agent_auth(struct store *store, const char *id, const char *serial,
 	struct store_asker *asker, struct yg_err *err) YG_MUST_CHECK;
-int store_offline(struct store *store, struct yg_err *err) YG_MUST_CHECK;
+int store_agent_offline(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 /* Components that differ from the newest, as 276 and 784 show them, or NULL when none. */
-json_t *store_difference(const json_t *have, const json_t *newest);
+json_t *store_computer_difference(const json_t *have, const json_t *newest);
 
 /* components.c: {set, components, checked} or JSON null; a new reference, never NULL but on failure. */
-json_t *store_newest(struct store *store, struct yg_err *err);
+json_t *store_component_newest(struct store *store, struct yg_err *err);
 
 /* keys.c */
 int store_key_auth(struct store *store, const char *text, struct store_asker *asker,

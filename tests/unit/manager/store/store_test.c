@@ -1176,8 +1176,8 @@ static void schedules(void **state)
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		struct yg_err err = {0};
 		int64_t next = -1;
-		assert_int_equal(store_schedule_next(rows[i].text, rows[i].last, rows[i].now, &next,
-					 &err),
+		assert_int_equal(store_setting_schedule(rows[i].text, rows[i].last, rows[i].now,
+					 &next, &err),
 			0);
 		if (next != rows[i].next)
 			fail_msg("%s: want %lld, have %lld", rows[i].text, (long long)rows[i].next,
