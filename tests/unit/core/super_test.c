@@ -303,9 +303,12 @@ static void a_killed_role_comes_back_and_is_joined_again(void **unused)
 	(void)unused;
 	struct setup *s = new_setup();
 	open_setup(s);
-	wait_for(s, 1, "b hears c");
-	wait_for(s, 1, "a hears b");
 	for (int i = 1; i <= 3; i++) {
+		/* everybody has heard everybody before the next one dies: the counts below rely on it */
+		wait_for(s, i, "b hears c");
+		wait_for(s, i, "b hears a");
+		wait_for(s, i, "a hears b");
+		wait_for(s, i, "c hears b");
 		assert_int_equal(kill(pid_in(s, "b starts"), SIGKILL), 0);
 		wait_for(s, i, "a loses b");
 		wait_for(s, i + 1, "b starts clean");
