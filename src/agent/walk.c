@@ -411,7 +411,7 @@ static void look_at(struct scan *scan, struct engine *engine, int dir, const str
 	struct stat st = {0};
 	unsigned char type = entry->d_type;
 	if (type == DT_UNKNOWN && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		type = IFTODT(st.st_mode);
+		type = (unsigned char)IFTODT(st.st_mode);
 	if (type != DT_DIR && type != DT_REG)
 		return;
 	int fd = open_at(dir, name, O_NOFOLLOW | (type == DT_DIR ? O_DIRECTORY : 0));

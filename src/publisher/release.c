@@ -125,10 +125,16 @@ static int add_source(struct work *work, char *path, char *name, enum source_kin
 	return 0;
 }
 
-static int add_content(struct work *work, const char *path, size_t folder, struct yg_err *err)
+/* Where the file's own name begins. */
+static size_t base_at(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	const char *base = slash ? slash + 1 : path;
+	return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+static int add_content(struct work *work, const char *path, size_t folder, struct yg_err *err)
+{
+	const char *base = path + base_at(path);
 	size_t len = strlen(base);
 	bool zstd = len > 4 && strcmp(base + len - 4, ".zst") == 0;
 	char *name = strndup(base, zstd ? len - 4 : len);
@@ -143,10 +149,8 @@ static int add_content(struct work *work, const char *path, size_t folder, struc
 
 static int add_sample(struct work *work, const char *path, const char *kind, struct yg_err *err)
 {
-	const char *slash = strrchr(path, '/');
 	return add_source(work, strdup(path),
-		yg_str_format("samples/%s/%s", kind, slash ? slash + 1 : path), SOURCE_SAMPLE, 0,
-		err);
+		yg_str_format("samples/%s/%s", kind, path + base_at(path)), SOURCE_SAMPLE, 0, err);
 }
 
 static void dir_free_at(DIR **at)

@@ -151,7 +151,7 @@ static uint32_t crc32_of(const uint8_t *bytes, size_t len)
 static void le(uint8_t **at, uint64_t value, int bytes)
 {
 	for (int i = 0; i < bytes; i++)
-		*(*at)++ = i < 8 ? (uint8_t)(value >> 8 * i) : 0;
+		*(*at)++ = (uint8_t)(i < 8 ? value >> 8 * i : 0);
 }
 
 /* source  APPNOTE.TXT 4.3.7 and 4.3.12; flags bit 0: encrypted */
