@@ -6,8 +6,9 @@
  *     update:  relays ──all have answered, and the content role has looked──> agents ──> done
  *     others:                                                                 agents ──> done
  *
- * A computer that takes part in a running update joins it (T5): its part of the new job gets the
- * result of the one that runs. Relays know their part by another job id (relay_ref), because a relay is
+ * A computer that takes part in a running update joins it (T5): its part of the new job waits for the
+ * one that runs and gets its result, or, when that fell short of what the new job aims at, a run of its
+ * own. Relays know their part by another job id (relay_ref), because a relay is
  * a computer with an agent's part too, and has one result for each.
  */
 #include <stdio.h>
@@ -74,7 +75,8 @@ static int load(struct store *store, const char *id, struct job *job, struct yg_
 /* One computer's part, as far as the steps below need it. */
 struct part {
 	char computer[40], name[208];
-	bool relay, joined;
+	char joined[40]; /* the job whose run this part waits for; "": it has its own */
+	bool relay;
 };
 
 /* Parts of a job that are open, collected first: the table changes while they are worked on. */
@@ -102,7 +104,8 @@ static int open_parts(struct store *store, const char *job, struct part **out, s
 		(void)snprintf(part->computer, sizeof(part->computer), "%s", yg_rows_text(rows, 0));
 		(void)snprintf(part->name, sizeof(part->name), "%s", yg_rows_text(rows, 1));
 		part->relay = strcmp(yg_rows_text(rows, 2), "relay") == 0;
-		part->joined = !yg_rows_null(rows, 3);
+		const char *joined = yg_rows_text(rows, 3);
+		(void)snprintf(part->joined, sizeof(part->joined), "%s", joined ? joined : "");
 	}
 	if (more < 0)
 		return -1;
@@ -227,19 +230,20 @@ static int tell(struct store *store, const struct job *job, const struct part *p
 }
 
 static int advance(struct store *store, const char *id, struct yg_err *err);
+static int settle(struct store *store, const struct job *job, const struct part *part,
+	struct yg_err *err);
 
-/* Give this result to the parts of other jobs that joined this one. */
+/* Parts of other jobs that waited for this one may go on. */
 static int pass_on(struct store *store, const struct job *job, const struct part *part,
-	const struct result *result, struct yg_err *err)
+	struct yg_err *err)
 {
-	char *detail YG_AUTO(mem) = result->detail ? yg_json_text(result->detail) : NULL;
 	json_t *jobs YG_AUTO(yg_json) = json_array();
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	const char *which = part->relay ? "relay" : "agent";
 	if (yg_db_query(store->db,
-		    "SELECT job FROM job_computers WHERE joined = $1 AND computer = $2 AND part = $3 AND final "
-		    "= 0",
-		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer), yg_db_text(which)),
+		    "SELECT r.job FROM job_computers r JOIN jobs j ON j.id = r.job WHERE r.joined = $1 AND "
+		    "r.computer = $2 AND r.part = $3 AND r.final = 0 ORDER BY j.number",
+		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
+			    yg_db_text(part->relay ? "relay" : "agent")),
 		    &rows, err) < 0)
 		return -1;
 	int more;
@@ -248,39 +252,42 @@ static int pass_on(struct store *store, const struct job *job, const struct part
 			return -1;
 	if (more < 0)
 		return -1;
-	if (json_array_size(jobs) == 0)
-		return 0;
-	if (yg_db_exec(store->db,
-		    "UPDATE job_computers SET state = $4, final = 1, phase = 'done', cause = $5, sentence = $6, "
-		    "detail = $7, ended = $8 WHERE joined = $1 AND computer = $2 AND part = $3 AND final = 0",
-		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer), yg_db_text(which),
-			    yg_db_text(result->outcome), yg_db_text(result->cause),
-			    yg_db_text(result->sentence), yg_db_text(detail),
-			    yg_db_int(store->clock_s)),
-		    NULL, err) < 0)
-		return -1;
 	size_t i;
 	json_t *id;
-	json_array_foreach(jobs, i,
-		id) if (advance(store, json_string_value(id), err) < 0) return -1;
+	json_array_foreach(jobs, i, id)
+	{
+		struct job other YG_AUTO(job) = {0};
+		struct part waiting = *part;
+		memcpy(waiting.joined, job->id, sizeof(waiting.joined));
+		if (load(store, json_string_value(id), &other, err) < 0 ||
+			settle(store, &other, &waiting, err) < 0 ||
+			advance(store, other.id, err) < 0)
+			return -1;
+	}
 	return 0;
+}
+
+/* A part's row gets its end. *changed is 0 when it had one. */
+static int end_row(struct store *store, const struct job *job, const struct part *part,
+	const struct result *result, int64_t *changed, struct yg_err *err)
+{
+	char *detail YG_AUTO(mem) = result->detail ? yg_json_text(result->detail) : NULL;
+	return yg_db_exec(store->db,
+		"UPDATE job_computers SET state = $4, final = 1, phase = 'done', cause = $5, sentence = $6, "
+		"detail = $7, ended = $8 WHERE job = $1 AND computer = $2 AND part = $3 AND final = 0",
+		YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
+			yg_db_text(part->relay ? "relay" : "agent"), yg_db_text(result->outcome),
+			yg_db_text(result->cause), yg_db_text(result->sentence), yg_db_text(detail),
+			yg_db_int(store->clock_s)),
+		changed, err);
 }
 
 /* The one place where a part ends. A part that has ended stays as it is. */
 static int finish(struct store *store, const struct job *job, const struct part *part,
 	const struct result *result, struct yg_err *err)
 {
-	char *detail YG_AUTO(mem) = result->detail ? yg_json_text(result->detail) : NULL;
 	int64_t changed = 0;
-	if (yg_db_exec(store->db,
-		    "UPDATE job_computers SET state = $4, final = 1, phase = 'done', cause = $5, sentence = $6, "
-		    "detail = $7, ended = $8 WHERE job = $1 AND computer = $2 AND part = $3 AND final = 0",
-		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
-			    yg_db_text(part->relay ? "relay" : "agent"),
-			    yg_db_text(result->outcome), yg_db_text(result->cause),
-			    yg_db_text(result->sentence), yg_db_text(detail),
-			    yg_db_int(store->clock_s)),
-		    &changed, err) < 0)
+	if (end_row(store, job, part, result, &changed, err) < 0)
 		return -1;
 	if (changed == 0)
 		return 0;
@@ -292,7 +299,7 @@ static int finish(struct store *store, const struct job *job, const struct part 
 		return -1;
 	if (tell(store, job, part, result, err) < 0)
 		return -1;
-	return part->joined ? 0 : pass_on(store, job, part, result, err);
+	return part->joined[0] ? 0 : pass_on(store, job, part, err);
 }
 
 static int fail_open(struct store *store, const struct job *job, bool relays_only,
@@ -311,20 +318,42 @@ static int fail_open(struct store *store, const struct job *job, bool relays_onl
 
 /* --- steps of a job ------------------------------------------------------------------- */
 
-/* The set that agents are sent for: the newest that the Manager has verified since the job began, and
- * that a relay has said it holds. Where that is not known it is empty, and agents take what their relay
- * has: better than sending them for something that nobody can give.
- */
-static int choose_aim(struct store *store, const struct job *job, json_t *newest, char aim[65],
-	struct yg_err *err)
+/* The newest set that the Manager has verified since the job began; "" when it has not. */
+static int newest_since(struct store *store, const struct job *job, const json_t *newest,
+	char out[65], struct yg_err *err)
 {
-	aim[0] = '\0';
+	out[0] = '\0';
 	char *checked YG_AUTO(mem) = NULL;
 	uint64_t when = 0;
 	struct yg_err absent = {0};
 	const char *set = json_string_value(json_object_get(newest, "set"));
-	if (!set || store_fact_get(store, "newest_checked", &checked, &absent) < 0 ||
-		yg_str_u64(checked, INT64_MAX, &when, &absent) < 0 || (int64_t)when < job->created)
+	if (!set)
+		return 0;
+	if (store_fact_get(store, "newest_checked", &checked, &absent) < 0) {
+		if (absent.code == YG_EABSENT)
+			return 0;
+		*err = absent;
+		return -1;
+	}
+	if (yg_str_u64(checked, INT64_MAX, &when, err) < 0)
+		return -1;
+	if ((int64_t)when >= job->created)
+		(void)snprintf(out, 65, "%s", set);
+	return 0;
+}
+
+/* The set that agents are sent for: the newest that the Manager has verified since the job began, and
+ * that a relay has said it holds. Where that is not known it is empty, and agents take what their relay
+ * has: better than sending them for something that nobody can give.
+ */
+static int choose_aim(struct store *store, const struct job *job, const json_t *newest,
+	char aim[65], struct yg_err *err)
+{
+	char set[65];
+	aim[0] = '\0';
+	if (newest_since(store, job, newest, set, err) < 0)
+		return -1;
+	if (set[0] == '\0')
 		return 0;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
@@ -379,6 +408,155 @@ static int requested(struct store *store, const struct job *job, const struct pa
 		json_pack("{s:s, s:s}", "computer", part->name, "who", job->by), err);
 }
 
+/* What the agent gets to run its part. A new object, NULL when memory was out. */
+static json_t *command_of(const struct job *job, const struct part *part)
+{
+	if (part->relay)
+		return json_pack("{s:s, s:s}", "command", "update.relay", "job", job->relay_ref);
+	json_t *body = json_pack("{s:s, s:s}", "command", yg_job_kind_name(job->kind), "job",
+		job->id);
+	if (job->kind == YG_JOB_UPDATE) {
+		(void)json_object_set_new(body, "set", json_string(job->aim));
+		(void)json_object_set_new(body, "scheduled", json_boolean(job->scheduled));
+		(void)json_object_set_new(body, "with_relays", json_boolean(job->relays));
+	} else if (job->kind == YG_JOB_SCAN) {
+		(void)json_object_set(body, "paths", job->paths);
+	}
+	return body;
+}
+
+static int send(struct store *store, const struct job *job, const struct part *part,
+	struct yg_err *err)
+{
+	return store_command(store, part->computer, part->relay ? job->relay_ref : job->id,
+		command_of(job, part), err);
+}
+
+/* The events that come with a command. */
+static int tell_begin(struct store *store, const struct job *job, const struct part *part,
+	const json_t *newest, struct yg_err *err)
+{
+	switch (job->kind) {
+	case YG_JOB_UPDATE:
+		if (!job->scheduled && requested(store, job, part, err) < 0)
+			return -1;
+		return tell_difference(store, job, part, newest, err);
+	case YG_JOB_ROLLBACK:
+	case YG_JOB_POLICY:
+		return store_event(store, job->kind == YG_JOB_ROLLBACK ? 274 : 256, part->computer,
+			job->id, json_pack("{s:s, s:s}", "computer", part->name, "who", job->by),
+			err);
+	case YG_JOB_SCAN:
+		return store_event(store, 20008, part->computer, job->id,
+			json_pack("{s:s, s:O, s:s}", "computer", part->name, "paths",
+				json_array_get(job->paths, 0), "who", job->by),
+			err);
+	case YG_JOB_RELEASE_HOLD:
+		break;
+	}
+	return 0;
+}
+
+/* The running update that this computer's part would meet, or "". */
+static int meets(struct store *store, const char *computer, const char *part, char out[40],
+	struct yg_err *err)
+{
+	out[0] = '\0';
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT r.job FROM job_computers r JOIN jobs j ON j.id = r.job WHERE r.computer = $1 AND "
+		    "r.part = $2 AND r.final = 0 AND r.joined IS NULL AND j.kind = 'update' AND j.state = "
+		    "'running' ORDER BY j.number LIMIT 1",
+		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(part)), &rows, err) < 0)
+		return -1;
+	int more = yg_rows_next(rows, err);
+	if (more > 0)
+		(void)snprintf(out, 40, "%s", yg_rows_text(rows, 0));
+	return more < 0 ? -1 : 0;
+}
+
+/* One more run for a part whose joined run fell short; several such parts share it. */
+static int run_again(struct store *store, const struct job *job, const struct part *part,
+	struct yg_err *err)
+{
+	char other[40];
+	const char *which = part->relay ? "relay" : "agent";
+	if (meets(store, part->computer, which, other, err) < 0 ||
+		yg_db_exec(store->db,
+			"UPDATE job_computers SET joined = $4 WHERE job = $1 AND computer = $2 AND part = $3",
+			YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
+				yg_db_text(which), yg_db_text(other[0] ? other : NULL)),
+			NULL, err) < 0)
+		return -1;
+	return other[0] ? 0 : send(store, job, part, err);
+}
+
+/* Does this job want more than the run that it joined came to? `ran` is the other job. */
+static bool fell_short(const struct job *job, const struct job *ran, const struct part *part,
+	const struct result *result, const char *want)
+{
+	/* A schedule stops at a hold, a person does not. */
+	if (strcmp(result->outcome, "cancelled") == 0)
+		return was_held(result->outcome, result->cause) && !job->scheduled;
+	if (want[0] == '\0')
+		return false;
+	if (strcmp(result->outcome, "success") == 0)
+		return strcmp(set_of(result->detail), want) != 0;
+	/* What failed for one set may succeed for the next; a relay always aims at the newest. */
+	return !part->relay && strcmp(ran->aim, want) != 0;
+}
+
+/* A part that joined a run, when that run has ended and this job knows what it aims at. Otherwise
+ * nothing happens yet: it is asked again when the other thing has come.
+ */
+static int settle(struct store *store, const struct job *job, const struct part *part,
+	struct yg_err *err)
+{
+	if (part->relay ? job->check_until > store->clock_s : strcmp(job->phase, "agents") != 0)
+		return 0;
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT state, cause, sentence, detail FROM job_computers WHERE job = $1 AND computer = $2 "
+		    "AND part = $3 AND final = 1",
+		    YG_DB_ARGS(yg_db_text(part->joined), yg_db_text(part->computer),
+			    yg_db_text(part->relay ? "relay" : "agent")),
+		    &rows, err) < 0)
+		return -1;
+	int more = yg_rows_next(rows, err);
+	if (more <= 0)
+		return more;
+	json_t *detail YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 3));
+	const struct result result = {yg_rows_text(rows, 0), yg_rows_text(rows, 1),
+		yg_rows_text(rows, 2), json_is_object(detail) ? detail : NULL};
+
+	char want[65];
+	struct job ran YG_AUTO(job) = {0};
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
+	if (!newest || load(store, part->joined, &ran, err) < 0 ||
+		newest_since(store, job, newest, want, err) < 0)
+		return -1;
+	if (!part->relay)
+		memcpy(want, job->aim, sizeof(want));
+	if (fell_short(job, &ran, part, &result, want))
+		return run_again(store, job, part, err);
+	/* Its events came with the run itself. */
+	int64_t changed = 0;
+	return end_row(store, job, part, &result, &changed, err);
+}
+
+static int settle_all(struct store *store, const struct job *job, bool relays, struct yg_err *err)
+{
+	struct part *parts YG_AUTO(mem) = NULL;
+	size_t count = 0;
+	if (open_parts(store, job->id, &parts, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (parts[i].joined[0] && parts[i].relay == relays &&
+			settle(store, job, &parts[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int begin_agents(struct store *store, struct job *job, struct yg_err *err)
 {
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
@@ -396,49 +574,14 @@ static int begin_agents(struct store *store, struct job *job, struct yg_err *err
 	if (open_parts(store, job->id, &parts, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		struct part *part = &parts[i];
-		if (part->relay)
+		if (parts[i].relay)
 			continue;
-		json_t *who = NULL;
-		json_t *body = json_pack("{s:s, s:s}", "command", yg_job_kind_name(job->kind),
-			"job", job->id);
-		int rc = 0;
-		switch (job->kind) {
-		case YG_JOB_UPDATE:
-			if (!job->scheduled)
-				rc = requested(store, job, part, err);
-			if (rc == 0)
-				rc = tell_difference(store, job, part, newest, err);
-			(void)json_object_set_new(body, "set", json_string(job->aim));
-			(void)json_object_set_new(body, "scheduled", json_boolean(job->scheduled));
-			(void)json_object_set_new(body, "with_relays", json_boolean(job->relays));
-			break;
-		case YG_JOB_ROLLBACK:
-		case YG_JOB_POLICY:
-			who = json_pack("{s:s, s:s}", "computer", part->name, "who", job->by);
-			rc = store_event(store, job->kind == YG_JOB_ROLLBACK ? 274 : 256,
-				part->computer, job->id, who, err);
-			break;
-		case YG_JOB_SCAN:
-			(void)json_object_set(body, "paths", job->paths);
-			rc = store_event(store, 20008, part->computer, job->id,
-				json_pack("{s:s, s:O, s:s}", "computer", part->name, "paths",
-					json_array_get(job->paths, 0), "who", job->by),
-				err);
-			break;
-		case YG_JOB_RELEASE_HOLD:
-			break;
-		}
-		if (rc < 0 || part->joined) {
-			json_decref(body);
-			if (rc < 0)
-				return -1;
-			continue;
-		}
-		if (store_command(store, part->computer, job->id, body, err) < 0)
+		if (tell_begin(store, job, &parts[i], newest, err) < 0)
+			return -1;
+		if (!parts[i].joined[0] && send(store, job, &parts[i], err) < 0)
 			return -1;
 	}
-	return 0;
+	return settle_all(store, job, false, err);
 }
 
 /* What the relays' part has come to. */
@@ -486,7 +629,7 @@ static int count_relays(struct store *store, const struct job *job, struct relay
 static int leave_relays(struct store *store, struct job *job, struct yg_err *err)
 {
 	struct relays relays __attribute__((cleanup(relays_free_at))) = {0};
-	if (count_relays(store, job, &relays, err) < 0)
+	if (settle_all(store, job, true, err) < 0 || count_relays(store, job, &relays, err) < 0)
 		return -1;
 	/* Half the time is the agents'. */
 	if (relays.open > 0 &&
@@ -654,7 +797,8 @@ static int find_part(struct store *store, const char *computer, const char *ref,
 	(void)snprintf(part->computer, sizeof(part->computer), "%s", computer);
 	(void)snprintf(part->name, sizeof(part->name), "%s", yg_rows_text(rows, 2));
 	part->relay = strcmp(yg_rows_text(rows, 1), "relay") == 0;
-	part->joined = !yg_rows_null(rows, 3);
+	const char *joined = yg_rows_text(rows, 3);
+	(void)snprintf(part->joined, sizeof(part->joined), "%s", joined ? joined : "");
 	return load(store, yg_rows_text(rows, 0), job, err);
 }
 
@@ -885,24 +1029,6 @@ static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, 
 	}
 	*out = json_incref(paths);
 	return 0;
-}
-
-/* The running update that this computer's part would meet, or "". */
-static int meets(struct store *store, const char *computer, const char *part, char out[40],
-	struct yg_err *err)
-{
-	out[0] = '\0';
-	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (yg_db_query(store->db,
-		    "SELECT r.job FROM job_computers r JOIN jobs j ON j.id = r.job WHERE r.computer = $1 AND "
-		    "r.part = $2 AND r.final = 0 AND r.joined IS NULL AND j.kind = 'update' AND j.state = "
-		    "'running' ORDER BY j.number LIMIT 1",
-		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(part)), &rows, err) < 0)
-		return -1;
-	int more = yg_rows_next(rows, err);
-	if (more > 0)
-		(void)snprintf(out, 40, "%s", yg_rows_text(rows, 0));
-	return more < 0 ? -1 : 0;
 }
 
 static int add_part(struct store *store, const struct job *job, const char *computer, bool relay,

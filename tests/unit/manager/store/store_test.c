@@ -861,6 +861,150 @@ static void joining(void **state)
 	assert_non_null(strstr(have, "20006"));
 }
 
+/* T5: what the second one aims at is newer than what the run comes to, or it is not. */
+static void joining_newer(void **state)
+{
+	static const struct {
+		const char *what;
+		bool early;          /* the first run ends before the second job knows its aim */
+		const char *newer;   /* what the Manager finds, and the relay has, for the second */
+		const char *outcome; /* of the first run */
+		bool again;          /* one more run follows */
+	} rows[] = {
+		{"newer", false, DIGEST_B, "success", true},
+		{"newer, known late", true, DIGEST_B, "success", true},
+		{"the same", false, DIGEST_A, "success", false},
+		{"the same, known late", true, DIGEST_A, "success", false},
+		{"newer, and the first failed", false, DIGEST_B, "failed", true},
+		{"the same, and the first failed", false, DIGEST_A, "failed", false},
+	};
+	WORLD(world);
+	struct agent relay;
+	struct agent web;
+	activate(&world, &relay, "relay1", true);
+	activate(&world, &web, "web1", false);
+	world.store->has_content = true;
+	int seq = 0;
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		char ref[40];
+		char id[40];
+		json_t *first YG_AUTO(yg_json) = person(&world, "jobs.create",
+			json_pack("{s:s, s:[s]}", "kind", "update", "computers", web.id));
+		newest(&world, DIGEST_A, 1);
+		command_job(&world, &relay, "update.relay", ref);
+		result(&world, &relay, ++seq, ref, "success", "",
+			json_pack("{s:s}", "set", DIGEST_A));
+		command_job(&world, &web, "update", id);
+		assert_string_equal(id, text(first, "id"));
+
+		/* Two more, made by people who do not know of each other: they share what follows. */
+		json_t *others[2] = {NULL, NULL};
+		char refs[2][40];
+		for (size_t k = 0; k < 2; k++)
+			others[k] = person(&world, "jobs.create",
+				json_pack("{s:s, s:[s]}", "kind", "update", "computers", web.id));
+		command_job(&world, &relay, "update.relay", refs[0]);
+		bool good = strcmp(rows[i].outcome, "success") == 0;
+		for (int late = 0; late < 2; late++) {
+			if ((late == 1) == rows[i].early) {
+				newest(&world, rows[i].newer, 2);
+				result(&world, &relay, ++seq, refs[0], "success", "",
+					json_pack("{s:s}", "set", rows[i].newer));
+			} else {
+				result(&world, &web, ++seq, id, rows[i].outcome,
+					good ? "" : "engine.load",
+					json_pack("{s:s}", "set", DIGEST_A));
+				want_job(&world, id, "done", rows[i].outcome);
+			}
+		}
+		json_t *list YG_AUTO(yg_json) = commands(&world, &web);
+		if (json_array_size(list) != (rows[i].again ? 1u : 0u))
+			fail_msg("%s: %zu commands", rows[i].what, json_array_size(list));
+		if (rows[i].again) {
+			const json_t *command = json_array_get(list, 0);
+			assert_string_equal(text(command, "set"), rows[i].newer);
+			for (size_t k = 0; k < 2; k++)
+				want_job(&world, text(others[k], "id"), "running", "");
+			result(&world, &web, ++seq, text(command, "job"), "success", "",
+				json_pack("{s:s}", "set", rows[i].newer));
+		}
+		for (size_t k = 0; k < 2; k++) {
+			want_job(&world, text(others[k], "id"), "done",
+				rows[i].again ? "success" : rows[i].outcome);
+			json_decref(others[k]);
+		}
+	}
+}
+
+/* The same for a relay's own part: it fetches again when there is something newer than it fetched. */
+static void joining_relay(void **state)
+{
+	static const char *const newer[] = {DIGEST_A, DIGEST_B};
+	WORLD(world);
+	struct agent relay;
+	activate(&world, &relay, "relay1", true);
+	world.store->has_content = true;
+	int seq = 0;
+	for (size_t i = 0; i < YG_COUNT(newer); i++) {
+		char ref[40];
+		char second_ref[40];
+		newest(&world, DIGEST_A, 1);
+		json_t *first YG_AUTO(yg_json) = person(&world, "jobs.create",
+			json_pack("{s:s, s:s}", "kind", "update", "computers", "all"));
+		json_t *second YG_AUTO(yg_json) = person(&world, "jobs.create",
+			json_pack("{s:s, s:s}", "kind", "update", "computers", "all"));
+		command_job(&world, &relay, "update.relay", ref);
+		result(&world, &relay, ++seq, ref, "success", "",
+			json_pack("{s:s}", "set", DIGEST_A));
+		command_job(&world, &relay, "update.relay", second_ref);
+		assert_string_equal(second_ref, ""); /* nobody knows yet what is newest */
+		newest(&world, newer[i], 2);
+		command_job(&world, &relay, "update.relay", second_ref);
+		assert_int_equal(second_ref[0] != '\0', i == 1);
+		if (i == 1)
+			result(&world, &relay, ++seq, second_ref, "success", "",
+				json_pack("{s:s}", "set", newer[i]));
+		result(&world, &relay, ++seq, text(first, "id"), "success", "",
+			json_pack("{s:s}", "set", newer[i]));
+		want_job(&world, text(first, "id"), "done", "success");
+		want_job(&world, text(second, "id"), "done", "success");
+	}
+}
+
+/* A person's update does not end at the hold that a schedule's run stopped at. */
+static void joining_held(void **state)
+{
+	WORLD(world);
+	struct agent web;
+	activate(&world, &web, "web1", false);
+	json_t *first YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s], s:b, s:b}", "kind", "update", "computers", web.id, "relays",
+			0, "scheduled", 1));
+	json_t *second YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s], s:b}", "kind", "update", "computers", web.id, "relays", 0));
+	json_t *third YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s], s:b, s:b}", "kind", "update", "computers", web.id, "relays",
+			0, "scheduled", 1));
+	json_decref(commands(&world, &web));
+	result(&world, &web, 1, text(first, "id"), "cancelled", "update.held", NULL);
+	want_job(&world, text(first, "id"), "done", "cancelled");
+	want_job(&world, text(third, "id"), "done", "cancelled");
+	char id[40];
+	command_job(&world, &web, "update", id);
+	assert_string_equal(id, text(second, "id"));
+	result(&world, &web, 2, id, "success", "", NULL);
+	want_job(&world, id, "done", "success");
+
+	/* Whoever is deleted takes part in nothing any more. */
+	json_t *fourth YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s], s:b}", "kind", "update", "computers", web.id, "relays", 0));
+	json_t *fifth YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s], s:b}", "kind", "update", "computers", web.id, "relays", 0));
+	json_decref(person(&world, "computers.delete", json_pack("{s:s}", "id", web.id)));
+	want_job(&world, text(fourth, "id"), "done", "cancelled");
+	want_job(&world, text(fifth, "id"), "done", "cancelled");
+}
+
 static void rollback_and_others(void **state)
 {
 	static const struct {
@@ -1361,6 +1505,9 @@ int main(void)
 		BOTH(deadline),
 		BOTH(silent_relay),
 		BOTH(joining),
+		BOTH(joining_newer),
+		BOTH(joining_relay),
+		BOTH(joining_held),
 		BOTH(rollback_and_others),
 		BOTH(bad_jobs),
 		BOTH(policies),
