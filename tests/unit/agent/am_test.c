@@ -545,7 +545,7 @@ static const struct {
 };
 
 /* Be the role until everybody has let go of it, and then look what is left. */
-static void be_role(int tmp, int install)
+static _Noreturn void be_role(int tmp, int install)
 {
 	struct yg_err err = {0};
 	struct yg_role_env env = {.loop = yg_loop_new(&err),
