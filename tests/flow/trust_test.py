@@ -204,7 +204,7 @@ def test_a_revoked_certificate_is_refused(line):
     kept = identity(line.agent, line.folder)
     port = line.manager.computer("relay")["relay_port"]
     line.manager.call("DELETE", f"/computers/{line.manager.computer('agent')['id']}")
-    status, answer = agent_request(line.manager, "POST", "/agent/v1/heartbeat", b"{}", *kept)
+    status, answer = agent_request(line.manager, "GET", "/agent/v1/policy", None, *kept)
     assert status == 403, answer
     assert "revoked" in json.loads(answer)["error"]["message"]
 
