@@ -154,8 +154,7 @@ static int look_at_source(struct content *content, json_t **newest, struct yg_er
 		yg_json_str_or(source, "ca", 256u << 10, "", &ca, err) < 0)
 		return -1;
 	if (!url[0])
-		return yg_fail_cause(err, YG_EABSENT, "update.no_source",
-			"no update source is set (settings: source.url)");
+		return yg_fail_cause(err, YG_EABSENT, "update.source_unset", "source.url is empty");
 	if (content->root.len == 0)
 		return yg_fail_cause(err, YG_EABSENT, "tuf.root",
 			"the publisher's root.json is not at %s: put it there and restart the Manager",
@@ -228,7 +227,7 @@ static void failed(struct content *content)
 	const struct yg_err *why = &content->why;
 	if (why->code == YG_EAGAIN)
 		yg_timer_set(content->timer, AGAIN_MS);
-	yg_log_err(strcmp(why->cause, "update.no_source") == 0 ? YG_LOG_INFO : YG_LOG_WARN,
+	yg_log_err(strcmp(why->cause, "update.source_unset") == 0 ? YG_LOG_INFO : YG_LOG_WARN,
 		"content.check", why);
 	call_store(&content->store, "components.check.failed",
 		json_pack("{s:s, s:s}", "cause", why->cause, "sentence", why->msg), NULL, NULL,

@@ -154,6 +154,9 @@ void edge_fail(struct yg_server_request *request, const struct yg_err *why, cons
 		{YG_EFORMAT, "conflict", 409, "conflict"},
 		{YG_EFORMAT, NULL, 400, "bad_request"},
 		{YG_EUNTRUSTED, "auth.key", 401, "unauthorized"},
+		{YG_EUNTRUSTED, "auth.token", 401, "unauthorized"},
+		{YG_EUNTRUSTED, "auth.token_expired", 401, "unauthorized"},
+		{YG_EUNTRUSTED, "auth.token_used", 401, "unauthorized"},
 		{YG_EUNTRUSTED, NULL, 403, "forbidden"},
 		{YG_EABSENT, NULL, 404, "not_found"},
 		{YG_ELIMIT, NULL, 413, "too_large"},
@@ -165,7 +168,7 @@ void edge_fail(struct yg_server_request *request, const struct yg_err *why, cons
 			continue;
 		if (rows[i].status == 503)
 			yg_server_add(request, "Retry-After", "2");
-		if (rows[i].status == 401)
+		if (strcmp(why->cause, "auth.key") == 0)
 			yg_server_add(request, "WWW-Authenticate", "Bearer");
 		yg_server_reply_error(request, rows[i].status, rows[i].word, field, "%s", why->msg);
 		return;

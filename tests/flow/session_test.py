@@ -163,7 +163,7 @@ def test_the_same_token_and_request_again(manager, folder):
     assert again.id == first.id
     other = Agent(manager, folder, "other")
     status, answer = other.ask("POST", "activate", {"hello": other.hello, "token": token, "csr": other.csr}, identity=False)
-    assert status == 403 and "token" in answer["error"]["message"], answer
+    assert status == 401 and "used up" in answer["error"]["message"], answer
 
 
 def test_a_command_comes_at_once(manager, agent):

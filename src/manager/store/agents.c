@@ -44,7 +44,7 @@ int store_agent_auth(struct store *store, const char *id, const char *serial,
 			"computer '%s': certificate %s was revoked", id, serial);
 	if (yg_rows_int(rows, 3) < store->clock_s)
 		return yg_fail_cause(err, YG_EUNTRUSTED, "tls.expired",
-			"computer '%s': certificate %s has expired", id, serial);
+			"computer '%s': certificate %s is no longer valid", id, serial);
 	(void)snprintf(asker->id, sizeof(asker->id), "%s", id);
 	(void)snprintf(asker->name, sizeof(asker->name), "%s", yg_rows_text(rows, 0));
 	return 0;
@@ -107,8 +107,8 @@ static int use_token(struct store *store, const char *text, const char *csr_sha2
 		return -1;
 	if (changed == 0)
 		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token_used",
-			"activation token: used %lld times, as often as it may be",
-			(long long)yg_rows_int(rows, 6));
+			"activation token: used up (%lld of %lld times)",
+			(long long)yg_rows_int(rows, 6), (long long)yg_rows_int(rows, 6));
 	return 0;
 }
 

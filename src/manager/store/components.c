@@ -66,7 +66,8 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 	if (!text)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (store_fact_put(store, "newest", text, err) < 0 ||
-		store_fact_put(store, "newest_checked", moment, err) < 0)
+		store_fact_put(store, "newest_checked", moment, err) < 0 ||
+		store_fact_put(store, "check_failed", "null", err) < 0)
 		return -1;
 	if (changed) {
 		json_t *was = json_object_get(before, "components");
@@ -91,8 +92,17 @@ int op_components_check_failed(struct store *store, const struct store_asker *as
 	if (yg_json_str_or(args, "cause", YG_ERR_CAUSE_MAX, "", &cause, err) < 0 ||
 		yg_json_str_or(args, "sentence", 4096, "", &sentence, err) < 0)
 		return -1;
-	if (store_event(store, 103, NULL, NULL,
-		    json_pack("{s:s, s:s}", "cause", cause, "detail", sentence), err) < 0 ||
+	json_t *failure YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:o}", "cause", cause, "sentence",
+		sentence, "time", store_time(store->clock_s));
+	char *text YG_AUTO(mem) = failure ? yg_json_text(failure) : NULL;
+	if (!text)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	/* Nothing set up yet is not a failure: the status says what to do, no event cries. */
+	if (strcmp(cause, "update.source_unset") != 0 &&
+		store_event(store, 103, NULL, NULL,
+			json_pack("{s:s, s:s}", "cause", cause, "detail", sentence), err) < 0)
+		return -1;
+	if (store_fact_put(store, "check_failed", text, err) < 0 ||
 		store_job_checked(store, err) < 0)
 		return -1;
 	return store_give(json_object(), out, err);
@@ -229,6 +239,20 @@ static int count_states(struct store *store, const char *newest_set, json_t **ou
 		out, err);
 }
 
+/* {cause, sentence, time} of the last look at the update source, when that failed; else null. */
+static int check_failure(struct store *store, json_t **out, struct yg_err *err)
+{
+	char *text YG_AUTO(mem) = NULL;
+	struct yg_err absent = {0};
+	if (store_fact_get(store, "check_failed", &text, &absent) < 0 &&
+		absent.code != YG_EABSENT) {
+		*err = absent;
+		return -1;
+	}
+	*out = store_parse(text);
+	return 0;
+}
+
 int op_status_get(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
@@ -236,18 +260,20 @@ int op_status_get(struct store *store, const struct store_asker *asker, const js
 	(void)args;
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	json_t *computers YG_AUTO(yg_json) = NULL;
+	json_t *check YG_AUTO(yg_json) = NULL;
 	int64_t running = 0;
-	if (!newest ||
+	if (!newest || check_failure(store, &check, err) < 0 ||
 		count_states(store, json_string_value(json_object_get(newest, "set")), &computers,
 			err) < 0 ||
 		yg_db_number(store->db, "SELECT count(*) FROM jobs WHERE state = 'running'",
 			YG_DB_NO_ARGS, &running, err) < 0)
 		return -1;
-	return store_give(json_pack("{s:s, s:s, s:o, s:{s:s, s:i}, s:O, s:O, s:{s:I}}", "version",
-				  YG_VERSION, "manager_id", store->manager_id, "time",
+	return store_give(json_pack("{s:s, s:s, s:o, s:{s:s, s:i}, s:O, s:O, s:O, s:{s:I}}",
+				  "version", YG_VERSION, "manager_id", store->manager_id, "time",
 				  store_time(store->clock_s), "database", "kind",
 				  yg_db_kind(store->db) == YG_DB_SQLITE ? "sqlite" : "postgresql",
 				  "migration", store->migration, "computers", computers, "newest",
-				  newest, "jobs", "running", (json_int_t)running),
+				  newest, "check_failed", check, "jobs", "running",
+				  (json_int_t)running),
 		out, err);
 }

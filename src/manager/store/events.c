@@ -343,9 +343,18 @@ int store_events_clean(struct store *store, struct yg_err *err)
 	int64_t days = 0;
 	if (store_setting_int(store, "events.keep_days", &days, err) < 0)
 		return -1;
-	return yg_db_exec(store->db,
-		"DELETE FROM events WHERE number IN (SELECT number FROM events WHERE received < $1 ORDER BY "
-		"number LIMIT $2)",
-		YG_DB_ARGS(yg_db_int(store->clock_s - days * 86400), yg_db_int(CLEAN_MAX)), NULL,
-		err);
+	/* Numbers grow with time: only the lowest need to be looked at. */
+	int64_t changed = 0;
+	if (yg_db_exec(store->db,
+		    "DELETE FROM events WHERE number IN (SELECT number FROM (SELECT number, received FROM events "
+		    "ORDER BY number LIMIT $2) AS lowest WHERE received < $1)",
+		    YG_DB_ARGS(yg_db_int(store->clock_s - days * 86400), yg_db_int(CLEAN_MAX)),
+		    &changed, err) < 0)
+		return -1;
+	bool more = changed == CLEAN_MAX;
+	if (store_jobs_clean(store, store->clock_s - days * 86400, &more, err) < 0)
+		return -1;
+	if (more)
+		store->next_clean_s = store->clock_s;
+	return 0;
 }

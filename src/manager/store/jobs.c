@@ -1224,6 +1224,40 @@ int store_jobs_tick(struct store *store, struct yg_err *err)
 	return advance_all(store, err) < 0 ? -1 : schedule(store, err);
 }
 
+#define CLEAN_JOBS 20 /* each has a row for every computer */
+
+int store_jobs_clean(struct store *store, int64_t before, bool *more, struct yg_err *err)
+{
+	/* What an open part has joined is still asked for its result. */
+	static const char old[] =
+		"SELECT j.id FROM jobs j WHERE j.state = 'done' AND j.ended < $1 AND NOT EXISTS (SELECT 1 FROM "
+		"job_computers w WHERE w.joined = j.id AND w.final = 0) ORDER BY j.number LIMIT $2";
+	json_t *ids YG_AUTO(yg_json) = json_array();
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db, old, YG_DB_ARGS(yg_db_int(before), yg_db_int(CLEAN_JOBS)), &rows,
+		    err) < 0)
+		return -1;
+	int next;
+	while ((next = yg_rows_next(rows, err)) > 0)
+		if (store_add(ids, json_string(yg_rows_text(rows, 0)), err) < 0)
+			return -1;
+	if (next < 0)
+		return -1;
+	size_t i;
+	json_t *id;
+	json_array_foreach(ids, i, id)
+	{
+		const char *text = json_string_value(id);
+		if (yg_db_exec(store->db, "DELETE FROM job_computers WHERE job = $1",
+			    YG_DB_ARGS(yg_db_text(text)), NULL, err) < 0 ||
+			yg_db_exec(store->db, "DELETE FROM jobs WHERE id = $1",
+				YG_DB_ARGS(yg_db_text(text)), NULL, err) < 0)
+			return -1;
+	}
+	*more = *more || json_array_size(ids) == CLEAN_JOBS;
+	return 0;
+}
+
 /* --- showing -------------------------------------------------------------------------- */
 
 #define COLUMNS                                                                                      \

@@ -189,6 +189,9 @@ int store_job_forget(struct store *store, const char *computer, struct yg_err *e
 /* The content role has reported: nobody waits for it any more. */
 int store_job_checked(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 int store_jobs_tick(struct store *store, struct yg_err *err) YG_MUST_CHECK;
+/* Drop jobs that ended before that moment, a few at a time. *more becomes true when others may be left. */
+int store_jobs_clean(struct store *store, int64_t before, bool *more, struct yg_err *err)
+	YG_MUST_CHECK;
 
 /* Operations, by file. */
 #define STORE_OP(name)                                                                             \

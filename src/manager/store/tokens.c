@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/str.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
@@ -62,6 +63,20 @@ static int get(struct store *store, const char *id, json_t **out, struct yg_err 
 	return store_give(token_json(rows), out, err);
 }
 
+/* A token that nobody named: "token-2026-11-22-3", the third of its day. */
+static int name_it(struct store *store, char out[64], struct yg_err *err)
+{
+	int64_t before = 0;
+	char day[YG_CLOCK_TEXT];
+	if (yg_db_number(store->db, "SELECT count(*) FROM tokens WHERE created >= $1",
+		    YG_DB_ARGS(yg_db_int(store->clock_s - store->clock_s % 86400)), &before,
+		    err) < 0)
+		return -1;
+	yg_clock_format(store->clock_s, day);
+	(void)snprintf(out, 64, "token-%.10s-%lld", day, (long long)before + 1);
+	return 0;
+}
+
 int op_tokens_create(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
@@ -93,6 +108,12 @@ int op_tokens_create(struct store *store, const struct store_asker *asker, const
 		return -1;
 	}
 
+	char made[64];
+	if (name[0] == '\0') {
+		if (name_it(store, made, err) < 0)
+			return -1;
+		name = made;
+	}
 	char id[YG_UUID_TEXT];
 	char secret[YG_RANDOM_TOKEN(32)];
 	char text[128];
@@ -105,14 +126,13 @@ int op_tokens_create(struct store *store, const struct store_asker *asker, const
 	if (yg_db_exec(store->db,
 		    "INSERT INTO tokens (id, name, secret_sha256, policy, in_group, relay, uses, used, created, "
 		    "expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, 0)",
-		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name[0] ? name : id), yg_db_text(hash),
+		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name), yg_db_text(hash),
 			    yg_db_text(policy), yg_db_text(group), yg_db_int(relay),
 			    yg_db_int(uses), yg_db_int(store->clock_s),
 			    yg_db_int(store->clock_s + valid_s)),
 		    NULL, err) < 0 ||
 		store_event(store, 20002, NULL, NULL,
-			json_pack("{s:s, s:s}", "name", name[0] ? name : id, "who", asker->name),
-			err) < 0 ||
+			json_pack("{s:s, s:s}", "name", name, "who", asker->name), err) < 0 ||
 		get(store, id, out, err) < 0)
 		return -1;
 	int rc = json_object_set_new(*out, "token", json_string(text));

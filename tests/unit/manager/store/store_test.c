@@ -563,7 +563,7 @@ static void activation(void **state)
 			"activation token: it is not for relays, and the agent is one"},
 		{"the second use", NULL, false, NULL, NULL},
 		{"a third", NULL, false, "auth.token_used",
-			"activation token: used 2 times, as often as it may be"},
+			"activation token: used up (2 of 2 times)"},
 	};
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		struct agent other = {.hostname = "web2", .relay = rows[i].relay};
@@ -1426,6 +1426,103 @@ static void lists_and_status(void **state)
 		"limit: want 1..500, have 501");
 }
 
+/* A look at the update source that failed: an event and a line in the status, until one succeeds. That
+ * no source is set is no failure.
+ */
+static void check_failed(void **state)
+{
+	static const struct {
+		const char *cause, *events;
+	} rows[] = {
+		{"update.source_unset", ""},
+		{"net.refused", "103"},
+		{"tuf.root", "103"},
+	};
+	WORLD(world);
+	json_t *fresh YG_AUTO(yg_json) = person(&world, "status.get", NULL);
+	assert_true(json_is_null(json_object_get(fresh, "check_failed")));
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		json_int_t since = now_seq(&world);
+		json_decref(role(&world, STORE_CONTENT, "components.check.failed",
+			json_pack("{s:s, s:s}", "cause", rows[i].cause, "sentence", "why")));
+		want_history(&world, since, rows[i].events);
+		json_t *now YG_AUTO(yg_json) = person(&world, "status.get", NULL);
+		const json_t *failure = json_object_get(now, "check_failed");
+		assert_string_equal(text(failure, "cause"), rows[i].cause);
+		assert_string_equal(text(failure, "sentence"), "why");
+		assert_int_equal(strlen(text(failure, "time")), 20);
+	}
+	newest(&world, DIGEST_A, 1);
+	json_t *good YG_AUTO(yg_json) = person(&world, "status.get", NULL);
+	assert_true(json_is_null(json_object_get(good, "check_failed")));
+}
+
+/* People see these names in events: a token that has none gets one that can be read. */
+static void token_names(void **state)
+{
+	static const struct {
+		int at; /* seconds */
+		const char *given, *want;
+	} rows[] = {
+		{0, "", "token-2026-11-22-2"},
+		{1, "lab", "lab"},
+		{2, "", "token-2026-11-22-4"},
+		{86400, "", "token-2026-11-23-1"},
+	};
+	WORLD(world);
+	world.store->now_s = 1795305600; /* 2026-11-22T00:00:00Z */
+	json_decref(person(&world, "tokens.create", NULL));
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		world.store->now_s = 1795305600 + rows[i].at;
+		json_t *token YG_AUTO(yg_json) = person(&world, "tokens.create",
+			json_pack("{s:s}", "name", rows[i].given));
+		assert_string_equal(text(token, "name"), rows[i].want);
+	}
+}
+
+/* Jobs and events go after events.keep_days; a job that is asked for its result stays. */
+static void ageing(void **state)
+{
+	enum { JOBS = 45, DAY = 86400 };
+	WORLD(world);
+	struct agent web;
+	activate(&world, &web, "web1", false);
+	int64_t start = yg_clock_now_s();
+	json_decref(person(&world, "settings.update",
+		json_pack("{s:{s:i}, s:{s:i}}", "events", "keep_days", 10, "update", "deadline_s",
+			604800)));
+	int seq = 0;
+	for (int i = 0; i < JOBS; i++) {
+		json_t *job YG_AUTO(yg_json) = person(&world, "jobs.create",
+			json_pack("{s:s, s:[s]}", "kind", "rollback", "computers", web.id));
+		result(&world, &web, ++seq, text(job, "id"), "success", "", NULL);
+	}
+	world.store->now_s = start + 8 * DAY;
+	json_t *young YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s]}", "kind", "rollback", "computers", web.id));
+	result(&world, &web, ++seq, text(young, "id"), "success", "", NULL);
+	json_t *open YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s]}", "kind", "rollback", "computers", web.id));
+
+	static const struct {
+		int days, left;
+	} rows[] = {{9, JOBS + 2}, {11, 2}, {14, 2}, {19, 1}, {30, 0}};
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		world.store->now_s = start + (int64_t)rows[i].days * DAY;
+		for (int tick = 0; tick < 5; tick++)
+			store_tick(world.store);
+		json_t *list YG_AUTO(
+			yg_json) = person(&world, "jobs.list", json_pack("{s:i}", "limit", 500));
+		if (json_array_size(json_object_get(list, "items")) != (size_t)rows[i].left)
+			fail_msg("after %d days: want %d, have %zu", rows[i].days, rows[i].left,
+				json_array_size(json_object_get(list, "items")));
+	}
+	json_t *events YG_AUTO(
+		yg_json) = person(&world, "events.search", json_pack("{s:i}", "id", 704));
+	assert_int_equal(json_array_size(json_object_get(events, "items")), 0);
+	assert_string_not_equal(text(open, "id"), "");
+}
+
 /* docs/store-ops.md names every operation, with its callers, and no other. */
 static void documented(void **state)
 {
@@ -1518,6 +1615,9 @@ int main(void)
 		BOTH(scheduled_update),
 		BOTH(restart),
 		BOTH(lists_and_status),
+		BOTH(check_failed),
+		BOTH(token_names),
+		BOTH(ageing),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
