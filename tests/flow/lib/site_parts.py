@@ -55,6 +55,8 @@ def _die_with_parent():
 class Process:
     """A program that runs until stop(); with keep, it is started again when it dies."""
 
+    running = set()  # also those whose maker was interrupted before it could keep them
+
     def __init__(self, name, command, log, keep=False, env=None):
         self.name, self.command, self.log, self.keep = name, [str(c) for c in command], log, keep
         self.env = {**clean_environment(), **(env or {})}
@@ -62,6 +64,7 @@ class Process:
         self.starts = 0
         self.child = None
         self._lock = threading.Lock()
+        Process.running.add(self)
         # PR_SET_PDEATHSIG follows the thread that forked: one thread starts and keeps the process.
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -109,6 +112,7 @@ class Process:
         if self.child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child.pid, signal.SIGKILL)
+        Process.running.discard(self)
 
     def tail(self, lines=25):
         return "\n".join(pathlib.Path(self.log).read_text(errors="replace").splitlines()[-lines:])
