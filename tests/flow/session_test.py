@@ -114,11 +114,7 @@ class Held(threading.Thread):
 
 def roles(manager):
     """{role: process id} of the Manager's children."""
-    found = {}
-    for pid in subprocess.run(["pgrep", "-P", str(manager.process.pid)], capture_output=True, text=True).stdout.split():
-        with contextlib.suppress(OSError):
-            found[open(f"/proc/{pid}/cmdline").read().split("\0")[2]] = int(pid)
-    return found
+    return {parts.role_of(pid): pid for pid in parts.children(manager.process.pid) if parts.role_of(pid)}
 
 
 def test_an_agent_from_activation_to_revocation(manager, agent, folder):
