@@ -114,7 +114,7 @@ class Held(threading.Thread):
 
 def roles(manager):
     """{role: process id} of the Manager's children."""
-    return {parts.role_of(pid): pid for pid in parts.children(manager.process.pid) if parts.role_of(pid)}
+    return {role: pid for pid in parts.children(manager.process.pid) if (role := parts.role_of(pid))}
 
 
 def test_an_agent_from_activation_to_revocation(manager, agent, folder):
