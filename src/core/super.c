@@ -481,13 +481,15 @@ static int spawn_new(struct node *asker, const struct yg_super_role *role, const
 	return 0;
 }
 
-/* A running instance of that name: take it over, make way for a new one, or refuse. */
+/* A running instance of that name: take it over, make way for a new one, or refuse. One whose channel
+ * has closed is on its way out.
+ */
 static int spawn_known(struct node *asker, struct node *known, bool adopt, bool *adopted,
 	struct yg_err *err)
 {
 	if (known->asker && !known->ending && !(adopt && known->asker == asker))
 		return yg_fail(err, YG_EFORMAT, "%s runs already", known->label);
-	if (adopt && !known->ending) {
+	if (adopt && !known->ending && known->ipc) {
 		known->asker = asker;
 		yg_timer_stop(known->kill);
 		*adopted = true;

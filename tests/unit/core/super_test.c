@@ -108,6 +108,12 @@ static int role_start(struct yg_role_env *env, void **self, struct yg_err *err)
 		for (;;)
 			(void)poll(NULL, 0, 1000);
 	}
+	how = json_string_value(json_object_get(json_object_get(env->config, "args"), "how"));
+	if (how && strcmp(how, "mute") == 0) {
+		(void)close(YG_SUPER_FD);
+		for (;;)
+			(void)poll(NULL, 0, 1000);
+	}
 	json_t *asks = json_object_get(env->config, "asks");
 	size_t i;
 	json_t *ask;
@@ -375,6 +381,23 @@ static void a_surviving_instance_is_taken_over(void **unused)
 	close_setup(s);
 }
 
+/* Its channel is closed, its process still there: nobody could ever talk to it. */
+static void an_instance_on_its_way_out_is_not_taken_over(void **unused)
+{
+	(void)unused;
+	struct setup *s = new_setup();
+	s->a_asks = "[{\"do\":\"spawn\",\"role\":\"keep\",\"tag\":\"k\",\"adopt\":true,"
+		    "\"args\":{\"how\":\"mute\"}}]";
+	open_setup(s);
+	wait_for(s, 1, "keep:k starts");
+	pass(s, 200);
+	assert_int_equal(kill(pid_in(s, "a starts"), SIGKILL), 0);
+	wait_for(s, 2, "keep:k starts");
+	wait_for(s, 2, "a asked");
+	assert_int_equal(count_of(s, "a adopted"), 0);
+	close_setup(s);
+}
+
 static void restarts_back_off(void **unused)
 {
 	(void)unused;
@@ -490,6 +513,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_killed_role_comes_back_and_is_joined_again),
 		cmocka_unit_test(instances_are_joined_and_end_with_their_asker),
 		cmocka_unit_test(a_surviving_instance_is_taken_over),
+		cmocka_unit_test(an_instance_on_its_way_out_is_not_taken_over),
 		cmocka_unit_test(restarts_back_off),
 		cmocka_unit_test(a_role_can_be_switched_off_and_on),
 		cmocka_unit_test(stop_ends_all_also_the_deaf),
