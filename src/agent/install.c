@@ -91,10 +91,10 @@ json_t *install_status(struct install *in)
 	json_t *relay = in->mirror
 		? json_pack("{s:s, s:s}", "set", install_mirror_set(in->mirror), "state", "on")
 		: json_null();
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "set", lib, "rollback_set", roll,
-		"hold", held, "components", install_components(in, lib), "engine",
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "set", lib, "rollback_set",
+		roll, "hold", held, "components", install_components(in, lib), "engine",
 		install_live_status(in), "relay", relay, "policy_fingerprint",
-		in->policy.fingerprint);
+		in->policy.fingerprint, "policy_refused", in->policy.refused);
 }
 
 /* ---- what session asks for ---- */
@@ -145,10 +145,10 @@ static void rolled_back(void *ctx, const struct yg_err *err)
 	struct install *in = asked->in;
 	if (err->code)
 		yg_log_err(YG_LOG_WARN, "rollback.failed", err);
+	install_changed(in);
 	if (asked->session == in->session)
 		reply_outcome(in, asked->id, err, err->msg);
 	free(asked);
-	install_changed(in);
 	install_live_ensure(in);
 }
 
@@ -173,11 +173,11 @@ static void on_release(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	if (hold.set[0] && yg_store_hold_clear(in->store, &err) == 0)
 		install_event(in, 20104,
 			json_pack("{s:s, s:s}", "set", hold.set, "reason", "command"));
+	install_changed(in);
 	reply_outcome(in, msg->id, &err,
 		err.code              ? err.msg
 			: hold.set[0] ? "the hold is released"
 				      : "nothing was held");
-	install_changed(in);
 }
 
 static int repair(struct install *in, struct yg_store_report *report, char *text, size_t size,

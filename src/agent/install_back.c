@@ -66,7 +66,7 @@ static void up(void *ctx, struct install_engine *engine, const struct yg_err *wh
 	struct install *in = ctx;
 	struct yg_err err = *why;
 	if (strcmp(err.cause, "engine.crash") == 0 && !in->back->again) {
-		/* Perhaps we took over one of this set that was just about to end. */
+		/* One that ended once may have been ended by somebody; twice, it was the content. */
 		in->back->again = true;
 		(void)install_engine_new(in, in->back->to, up, down, in);
 		return;

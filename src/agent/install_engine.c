@@ -8,7 +8,6 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/str.h"
-#include "engine/engine.h"
 
 /* An engine process from its start to its end:
  *
@@ -77,10 +76,31 @@ static void fail(struct install_engine *engine, const struct yg_err *why)
 	release(engine);
 }
 
+static void spawn(struct install_engine *engine);
+
+/* Another process for the same set, of which nobody else need know. */
+static void start_afresh(struct install_engine *engine)
+{
+	end_process(engine->in, engine->set);
+	yg_ipc_free(yg_take(engine->ipc));
+	engine->ready = engine->adopted = engine->revived = false;
+	spawn(engine);
+}
+
+/* One that we did not start may have been about to end when we took it over: it was nobody's. */
+static bool was_ending(const struct install_engine *engine)
+{
+	return engine->revived || (engine->adopted && !engine->ready);
+}
+
 static void closed(void *ctx, struct yg_ipc *ipc)
 {
 	(void)ipc;
 	struct install_engine *engine = ctx;
+	if (was_ending(engine)) {
+		start_afresh(engine);
+		return;
+	}
 	if (!engine->ready) {
 		struct yg_err err = {0};
 		(void)yg_fail(&err, YG_EAGAIN, "the engine ended");
@@ -94,20 +114,30 @@ static void closed(void *ctx, struct yg_ipc *ipc)
 	engine_free(engine);
 }
 
-static void load(struct install_engine *engine);
+/* A policy that this engine cannot take, or not with this content. */
+static bool blames_policy(const struct install_engine *engine, const struct yg_err *err)
+{
+	return engine->in->policy.engine && !engine->bare &&
+		(strcmp(err->cause, "engine.config") == 0 ||
+			strcmp(err->cause, "engine.memory") == 0);
+}
 
 static void loaded(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	struct install_engine *engine = ctx;
 	struct yg_err why = {0};
-	uint32_t code = 0;
-	if (err->code && yg_engine_code(err->msg, "SET_CONFIG", &code) && !engine->bare) {
-		/* A policy that this engine cannot take must not leave the computer without one: the last
-		 * good one, if there is another, else presets. */
+	if (err->code == YG_EAGAIN && !err->cause[0] && was_ending(engine)) {
+		start_afresh(engine);
+		return;
+	}
+	if (err->code && blames_policy(engine, err)) {
+		/* It must not leave the computer without an engine: the last good one, if there is
+		 * another, else presets. Its failure is the end of that process.
+		 */
 		bool another = engine->in->policy.unproven && engine->in->policy.before;
 		install_policy_refused(engine->in, err);
 		engine->bare = !another;
-		load(engine);
+		start_afresh(engine);
 		return;
 	}
 	if (err->code) {
@@ -158,13 +188,15 @@ void install_engine_link(struct install_engine *engine, int fd)
 		load(engine);
 }
 
+/* Comes before the link. */
 static void spawned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
-	(void)reply;
 	struct asked *asked = ctx;
 	struct install_engine *engine = install_engine_find(asked->in, asked->set);
 	if (err->code && engine && !engine->ipc)
 		fail(engine, err);
+	else if (!err->code && engine)
+		engine->adopted = json_is_true(json_object_get(reply->body, "adopted"));
 	free(asked);
 }
 

@@ -28,6 +28,7 @@ struct install_engine {
 	bool retired;             /* does not count any more; ends when its scans have */
 	bool bare;                /* loads without the policy, which it refused */
 	bool revived;             /* was retired, and is wanted again */
+	bool adopted;             /* it ran already when the parent was asked for it */
 	int64_t signatures, memory_bytes;
 	double seconds;
 	struct yg_timer *timer; /* while starting: its deadline; when retired: its end */
@@ -66,6 +67,7 @@ void install_engine_free_all(struct install *in);
 struct install_live {
 	struct install_engine *engine; /* of the live set; NULL: none, or being started */
 	struct yg_timer *again;        /* back-off */
+	bool pending;                  /* `again` is set */
 	int64_t backoff_ms;
 	int64_t crashes[INSTALL_CRASHES_MAX]; /* when; 0: not */
 	bool offline;                         /* event 20101 was sent */
@@ -81,6 +83,8 @@ void install_live_ensure(struct install *in);
 void install_live_take(struct install *in, struct install_engine *engine);
 /* walk came (again): join it to the engine. */
 void install_live_join(struct install *in);
+/* Tell walk whether there is an engine, or one comes. */
+void install_live_tell(struct install *in);
 json_t *install_live_status(struct install *in); /* {state, reason, signatures, memory_bytes} */
 
 /* ---- going back (install_back.c) ---- */
@@ -152,6 +156,8 @@ struct install_policy {
 	bool unproven;
 	json_t *before;
 	char before_fingerprint[129];
+	char refused
+		[129]; /* the last one that an engine refused when it started with it, "" if none */
 };
 
 void install_policy_load(struct install *in);

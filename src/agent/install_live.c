@@ -21,6 +21,29 @@
 static void up(void *ctx, struct install_engine *engine, const struct yg_err *err);
 static void down(void *ctx, struct install_engine *engine);
 
+static bool any_comes(const struct install *in)
+{
+	for (const struct install_engine *engine = in->engines; engine; engine = engine->next)
+		if (!engine->retired)
+			return true;
+	return in->live.pending;
+}
+
+/* walk has scans that wait for an engine: for one that comes, not for one that does not. */
+void install_live_tell(struct install *in)
+{
+	const struct install_live *live = &in->live;
+	struct yg_err err = {0};
+	bool comes = live->engine || any_comes(in);
+	if (in->walk &&
+		yg_ipc_send(in->walk, "engine.state",
+			json_pack("{s:b, s:s, s:s}", "comes", comes, "cause",
+				comes ? "" : live->why.cause, "message",
+				comes ? "" : live->why.msg),
+			NULL, 0, &err) < 0)
+		yg_log_err(YG_LOG_WARN, "engine.state", &err);
+}
+
 static bool wants_engine(struct install *in, const char *digest)
 {
 	struct yg_err err = {0};
@@ -46,17 +69,18 @@ static void refuse_damaged(struct install *in, const char *lib)
 	install_changed(in);
 }
 
-void install_live_ensure(struct install *in)
+static void ensure(struct install *in)
 {
 	struct install_live *live = &in->live;
 	char lib[YG_SHA256_TEXT];
 	yg_store_link(in->store, YG_STORE_LIB, lib);
+	live->pending = false;
 	if (live->engine && strcmp(live->engine->set, lib) == 0)
 		return;
 	if (!lib[0] || !wants_engine(in, lib)) {
-		if (!lib[0])
-			(void)yg_fail_cause(&live->why, YG_EABSENT, "engine.absent",
-				"there is no content for the engine yet");
+		(void)yg_fail_cause(&live->why, YG_EABSENT, "engine.absent",
+			lib[0] ? "the live set has no content for the engine"
+			       : "there is no content on this computer yet");
 		install_engine_retire(live->engine);
 		live->engine = NULL;
 		return;
@@ -68,6 +92,12 @@ void install_live_ensure(struct install *in)
 		return;
 	}
 	(void)install_engine_new(in, lib, up, down, in);
+}
+
+void install_live_ensure(struct install *in)
+{
+	ensure(in);
+	install_live_tell(in);
 }
 
 static void again(void *ctx)
@@ -124,6 +154,7 @@ static void lost(struct install *in, const struct yg_err *why)
 	}
 	yg_log(YG_LOG_WARN, "engine.offline", "%s, starting again in %lld ms", why->msg,
 		(long long)live->backoff_ms);
+	live->pending = true;
 	yg_timer_set(live->again, live->backoff_ms);
 	live->backoff_ms = live->backoff_ms * 2 < BACKOFF_MAX ? live->backoff_ms * 2 : BACKOFF_MAX;
 }
@@ -181,6 +212,7 @@ static void connected(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *
 
 void install_live_join(struct install *in)
 {
+	install_live_tell(in);
 	if (!in->live.engine || !in->walk)
 		return;
 	yg_ipc_request(in->env->parent, "connect",
@@ -194,6 +226,8 @@ void install_live_take(struct install *in, struct install_engine *engine)
 	struct install_live *live = &in->live;
 	struct install_engine *old = live->engine;
 	yg_timer_stop(live->again);
+	live->pending = false;
+	live->why = (struct yg_err){0};
 	engine->down = down;
 	engine->ctx = in;
 	live->engine = engine;

@@ -76,6 +76,7 @@ static void go_back(struct install *in)
 	if (!policy->unproven)
 		return;
 	policy->unproven = false;
+	memcpy(policy->refused, policy->fingerprint, sizeof(policy->refused));
 	json_decref(policy->engine);
 	policy->engine = yg_take(policy->before);
 	memcpy(policy->fingerprint, policy->before_fingerprint, sizeof(policy->fingerprint));

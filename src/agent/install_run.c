@@ -952,6 +952,7 @@ static void op_trial(void *ctx)
 	if (coming) /* of the live set, which is being healed: it starts again after this */
 		install_engine_end(coming);
 	r->engine = install_engine_new(r->in, r->set->digest, engine_up, engine_down, r);
+	install_live_tell(r->in);
 }
 
 /* A newer set, or a person's own command, ends a hold. */
@@ -1169,11 +1170,11 @@ static void op_done(void *ctx)
 							   : "nothing was new");
 	tell_result(r);
 	in->run = NULL;
+	install_changed(in); /* before the answer, which must not find the old status */
 	for (const struct install_waiter *waiter = r->waiters; waiter; waiter = waiter->next)
 		if (waiter->id && in->session)
 			answer(r, waiter);
 	run_free(r);
-	install_changed(in);
 	install_live_ensure(in);
 	start_next(in);
 }

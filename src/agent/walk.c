@@ -92,6 +92,8 @@ struct walk {
 	struct yg_ipc *session, *install;
 	struct engine *engines;
 	char current[132];
+	struct yg_err
+		none; /* why there is no engine and none comes; its code 0: there is, or not known */
 	struct scan *scans;
 	uint64_t serial;
 };
@@ -460,8 +462,14 @@ static bool advance(struct scan *scan, struct engine *engine)
 	return true;
 }
 
+/* Files that an engine has are still its own; they come back when it dies. */
 static void wait_for_engine(struct scan *scan)
 {
+	if (scan->walk->none.code) {
+		if (scan->ahead == 0)
+			abandon(scan, &scan->walk->none);
+		return;
+	}
 	if (scan->is_offline)
 		return;
 	scan->is_offline = true;
@@ -606,6 +614,26 @@ static void got_changed(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	wake_all(walk);
 }
 
+static void got_state(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	(void)ipc;
+	struct walk *walk = ctx;
+	const char *cause = NULL;
+	const char *message = NULL;
+	bool comes = true;
+	struct yg_err err = {0};
+	if (yg_json_bool(msg->body, "comes", &comes, &err) < 0 ||
+		yg_json_str(msg->body, "cause", YG_ERR_CAUSE_MAX - 1, &cause, &err) < 0 ||
+		yg_json_str(msg->body, "message", YG_ERR_MSG_MAX - 1, &message, &err) < 0) {
+		yg_log_err(YG_LOG_WARN, "walk.engine", &err);
+		return;
+	}
+	walk->none = (struct yg_err){0};
+	if (!comes)
+		(void)yg_fail_cause(&walk->none, YG_EABSENT, cause, "%s", message);
+	wake_all(walk);
+}
+
 static void session_gone(void *ctx, struct yg_ipc *ipc)
 {
 	struct walk *walk = ctx;
@@ -624,8 +652,10 @@ static void install_gone(void *ctx, struct yg_ipc *ipc)
 {
 	struct walk *walk = ctx;
 	yg_ipc_free(ipc);
-	if (walk->install == ipc)
+	if (walk->install == ipc) {
 		walk->install = NULL;
+		walk->none = (struct yg_err){0}; /* it says so again */
+	}
 }
 
 static void engine_remove(struct engine *engine)
@@ -680,7 +710,11 @@ static const struct yg_ipc_handler session_handlers[] = {
 	{"scan.cancel", got_cancel},
 	{0},
 };
-static const struct yg_ipc_handler install_handlers[] = {{"engine.changed", got_changed}, {0}};
+static const struct yg_ipc_handler install_handlers[] = {
+	{"engine.changed", got_changed},
+	{"engine.state", got_state},
+	{0},
+};
 
 void walk_link(void *self, const char *peer, const char *tag, int fd)
 {

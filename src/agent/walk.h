@@ -7,7 +7,8 @@
  * nothing; it never looks into a file: descriptors go to the engine that is current.
  *
  * config  none. fds  [0] the folder "/"
- * links   session (scan.run, scan.cancel), install (engine.changed), instances am
+ * links   session (scan.run, scan.cancel), install (engine.changed,
+ *         engine.state), instances am
  */
 int walk_start(struct yg_role_env *env, void **self, struct yg_err *err) YG_MUST_CHECK;
 void walk_link(void *self, const char *peer, const char *tag, int fd);

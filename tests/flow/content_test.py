@@ -296,12 +296,13 @@ def test_damage_at_the_relay_is_found_and_healed(line):
     assert path.read_bytes() == good
 
 
-def test_a_policy_that_no_engine_has_seen_is_judged_when_one_starts(line):
-    """K3: it came before the first content; the engine refuses it, runs without, and 1001 says so."""
+@pytest.mark.parametrize("limit", [1, 16], ids=["not a value", "too small for the content"])
+def test_a_policy_that_no_engine_has_seen_is_judged_when_one_starts(line, limit):
+    """K3: it came before the first content; the engine refuses it, runs without, and 1001 says so, once."""
     manager = line.manager
     policy = next(p for p in manager.call("GET", "/policies")["items"] if p["default"])
     document = manager.call("GET", f"/policies/{policy['id']}")["document"]
-    document.setdefault("am", {})["memory_max_mb"] = 1
+    document.setdefault("am", {})["memory_max_mb"] = limit
     manager.call("PUT", f"/policies/{policy['id']}", {"name": policy["name"], "document": document})
     bad = manager.call("GET", f"/policies/{policy['id']}")["fingerprint"]
     parts.until("the policy to arrive", lambda: line.agent.status()["policy_fingerprint"] == bad, 60)
@@ -309,6 +310,8 @@ def test_a_policy_that_no_engine_has_seen_is_judged_when_one_starts(line):
     assert set(line.found()) == set(line.known)
     parts.until("event 1001", lambda: any(e["computer"]["name"] == "agent" for e in manager.events(id=1001)), 60)
     assert line.agent.status()["policy_fingerprint"] != bad
+    line.agent.cli("update")
+    assert [e["computer"]["name"] for e in manager.events(id=1001)].count("agent") == 1
 
 
 def test_a_relay_has_the_roots_that_older_agents_need(site, folder):

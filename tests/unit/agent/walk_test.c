@@ -330,6 +330,43 @@ static void an_engine_that_comes_takes_over_and_none_is_waited_for(void **unused
 	scene_free(s);
 }
 
+/* Waiting is for one that comes. */
+static void a_scan_without_any_engine_says_why_at_once(void **unused)
+{
+	(void)unused;
+	struct scene *s = scene_new();
+	struct yg_err err = {0};
+	assert_int_equal(yg_ipc_send(s->install, "engine.state",
+				 json_pack("{s:b,s:s,s:s}", "comes", 1, "cause", "", "message", ""),
+				 NULL, 0, &err),
+		0);
+	ask_scan(s, path);
+	yg_timer_set(s->limit, 300);
+	yg_loop_run(s->loop);
+	assert_false(s->done);
+	s->late = false;
+	assert_int_equal(yg_ipc_send(s->install, "engine.state",
+				 json_pack("{s:b,s:s,s:s}", "comes", 0, "cause", "engine.absent",
+					 "message", "there is nothing to load"),
+				 NULL, 0, &err),
+		0);
+	wait_done(s);
+	assert_int_equal(s->err.code, YG_EABSENT);
+	assert_string_equal(s->err.cause, "engine.absent");
+	assert_non_null(strstr(s->err.msg, "there is nothing to load"));
+
+	s->done = false;
+	engine_link(s, 0, "set1");
+	assert_int_equal(yg_ipc_send(s->install, "engine.state",
+				 json_pack("{s:b,s:s,s:s}", "comes", 1, "cause", "", "message", ""),
+				 NULL, 0, &err),
+		0);
+	ask_scan(s, path);
+	wait_done(s);
+	assert_int_equal(s->err.code, 0);
+	scene_free(s);
+}
+
 static void a_dying_engine_takes_no_file_with_it(void **unused)
 {
 	(void)unused;
@@ -431,6 +468,7 @@ int main(void)
 		cmocka_unit_test(it_reads_everything_and_changes_nothing),
 		cmocka_unit_test(each_file_is_counted_once),
 		cmocka_unit_test(an_engine_that_comes_takes_over_and_none_is_waited_for),
+		cmocka_unit_test(a_scan_without_any_engine_says_why_at_once),
 		cmocka_unit_test(a_dying_engine_takes_no_file_with_it),
 		cmocka_unit_test(a_file_that_kills_engines_is_unjudged_alone),
 		cmocka_unit_test(paths_that_are_not_there_are_named),
