@@ -2,6 +2,7 @@
 #include "agent/control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,8 @@ struct connection {
 
 struct control_call {
 	struct connection *connection; /* NULL: the asker has gone */
+	void (*gone)(void *ctx);       /* or NULL */
+	void *ctx;
 };
 
 struct control {
@@ -51,13 +54,25 @@ static void connection_free(struct connection *c)
 		}
 	}
 	c->control->count--;
-	if (c->call)
-		c->call->connection = NULL;
+	struct control_call *call = c->call;
+	if (call)
+		call->connection = NULL;
 	yg_watch_free(c->watch);
 	(void)close(c->fd);
 	yg_buf_free(&c->in);
 	yg_buf_free(&c->out);
 	free(c);
+	if (call && call->gone) {
+		void (*gone)(void *) = call->gone;
+		call->gone = NULL;
+		gone(call->ctx);
+	}
+}
+
+void control_on_gone(struct control_call *call, void (*gone)(void *ctx), void *ctx)
+{
+	call->gone = gone;
+	call->ctx = ctx;
 }
 
 /* Send what waits. Returns false when the connection was freed. */
@@ -82,8 +97,10 @@ static bool flush(struct connection *c)
 		connection_free(c);
 		return false;
 	}
+	/* Also while it is answered: to see it go. */
 	yg_watch_want(c->watch,
-		(c->ended || c->call ? 0u : YG_LOOP_READ) | (c->out.len > 0 ? YG_LOOP_WRITE : 0u));
+		(c->ended || c->in.len >= LINE_MAX_BYTES ? 0u : YG_LOOP_READ) |
+			(c->out.len > 0 ? YG_LOOP_WRITE : 0u));
 	return true;
 }
 
@@ -201,9 +218,7 @@ static void ask(struct connection *c, struct yg_bytes text)
 static void work(struct connection *c)
 {
 	const uint8_t *end_of = c->in.len > 0 ? memchr(c->in.data, '\n', c->in.len) : NULL;
-	if (c->call)
-		return;
-	if (!end_of) {
+	if (c->call || !end_of) {
 		(void)flush(c);
 		return;
 	}
@@ -219,6 +234,13 @@ static void work(struct connection *c)
 	ask(c, (struct yg_bytes){line, len}); /* may free the connection */
 }
 
+/* Closed altogether, and not only for what it would send. */
+static bool is_gone(const struct connection *c)
+{
+	struct pollfd at = {.fd = c->fd};
+	return poll(&at, 1, 0) > 0 && (at.revents & (POLLHUP | POLLERR));
+}
+
 static void ready(void *ctx, unsigned what)
 {
 	struct connection *c = ctx;
@@ -231,6 +253,10 @@ static void ready(void *ctx, unsigned what)
 	ssize_t n = recv(c->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n <= 0 && is_gone(c)) {
+		connection_free(c);
+		return;
+	}
 	if (n <= 0) {
 		c->ended = true;
 	} else if (yg_buf_add(&c->in, chunk, (size_t)n, &err) < 0) {

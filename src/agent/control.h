@@ -26,6 +26,11 @@ struct control *control_new(struct yg_loop *loop, int fd, const struct control_v
 void control_free(struct control *control); /* open calls become deaf: still answer them */
 YG_DEFINE_AUTO(control);
 
+/* `gone` is called once when the asker closes the connection before the answer; it may answer (nobody). NULL:
+ * no more. One that only sends no more still waits.
+ */
+void control_on_gone(struct control_call *call, void (*gone)(void *ctx), void *ctx);
+
 /* Nothing happens when the asker has gone. Bodies are taken over. */
 void control_progress(struct control_call *call, json_t *body);
 void control_reply(struct control_call *call, json_t *body);

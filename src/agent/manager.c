@@ -50,8 +50,12 @@ struct manager {
 	struct activity beat, commands, events;
 	struct yg_client_call *policy_call, *ca_call, *renew_call, *progress_call;
 	int64_t beat_s, last_ok_s;
-	bool beat_again; /* something changed while a heartbeat was under way */
-	int64_t after;   /* commands up to this one were taken */
+	bool due; /* something changed since the last heartbeat began */
+	/* Events wait for a heartbeat: none, the one under way, or the one after that. */
+	enum { WAIT_NONE, WAIT_THIS, WAIT_NEXT } wait;
+	bool events_wait;
+	json_t *ahead; /* results that go ahead, array */
+	int64_t after; /* commands up to this one were taken */
 	int64_t asked_ms;
 	size_t batch;
 	uint64_t batch_last;
@@ -288,6 +292,8 @@ static void look_at_certificate(struct manager *m)
 
 /* ---- heartbeat ---- */
 
+static void status_went(struct manager *m);
+
 static void beat_done(void *ctx, const struct yg_client_reply *reply, const struct yg_err *why)
 {
 	struct manager *m = ctx;
@@ -296,12 +302,12 @@ static void beat_done(void *ctx, const struct yg_client_reply *reply, const stru
 	m->beat.call = NULL;
 	if (read_reply(YG_WIRE_HEARTBEAT_REPLY, reply, why, &answer, &err) < 0) {
 		failed(&m->beat, &err);
+		status_went(m);
 		return;
 	}
 	succeeded(&m->beat);
 	m->beat_s = json_integer_value(json_object_get(answer, "interval_s"));
-	yg_timer_set(m->beat.timer, m->beat_again ? BEAT_SOON_MS : m->beat_s * 1000);
-	m->beat_again = false;
+	yg_timer_set(m->beat.timer, m->due ? BEAT_SOON_MS : m->beat_s * 1000);
 	m->ops->settings(m->ctx, json_object_get(answer, "settings"),
 		json_object_get(answer, "revoked"));
 	const char *fingerprint = json_string_value(
@@ -310,22 +316,37 @@ static void beat_done(void *ctx, const struct yg_client_reply *reply, const stru
 		manager_policy(m);
 	look_at_ca(m, answer);
 	look_at_certificate(m);
+	status_went(m);
 }
 
 static void beat_start(struct manager *m)
 {
 	json_t *body YG_AUTO(yg_json) = json_pack("{s:o,s:o}", "hello", m->ops->hello(m->ctx),
 		"status", m->ops->status(m->ctx));
-	m->beat_again = false;
+	m->due = false;
 	m->beat.call = request(m, "heartbeat", body, 30000, beat_done);
 }
 
 void manager_beat(struct manager *m)
 {
-	if (m->beat.call)
-		m->beat_again = true;
-	else if (m->beat.failures == 0)
+	m->due = true;
+	if (!m->beat.call && m->beat.failures == 0)
 		yg_timer_set(m->beat.timer, BEAT_SOON_MS);
+}
+
+/* Whoever reads that a job is done also finds what it did: events do not overtake the status that belongs
+ * to them. True: they go when status_went() lets them.
+ */
+static bool status_goes_first(struct manager *m)
+{
+	if (m->wait != WAIT_NONE)
+		return true;
+	if (!m->due || m->beat.failures > 0)
+		return false;
+	m->wait = m->beat.call ? WAIT_NEXT : WAIT_THIS;
+	if (!m->beat.call)
+		beat_start(m);
+	return true;
 }
 
 /* ---- commands ---- */
@@ -405,12 +426,10 @@ static void events_done(void *ctx, const struct yg_client_reply *reply, const st
 		yg_timer_set(m->events.timer, ack > 0 ? 0 : PAUSE_FIRST_MS);
 }
 
-static void events_start(struct manager *m)
+static void events_send(struct manager *m)
 {
 	json_t *entries = NULL;
 	struct yg_err err = {0};
-	if (spool_count(m->spool) == 0)
-		return;
 	if (spool_batch(m->spool, m->batch, BATCH_BYTES, &entries, &err) < 0) {
 		failed(&m->events, &err);
 		return;
@@ -421,6 +440,15 @@ static void events_start(struct manager *m)
 	json_t *body YG_AUTO(yg_json) = json_pack("{s:s,s:o}", "epoch", spool_epoch(m->spool),
 		"entries", entries);
 	m->events.call = request(m, "events", body, 60000, events_done);
+}
+
+static void events_start(struct manager *m)
+{
+	if (spool_count(m->spool) == 0)
+		return;
+	m->events_wait = status_goes_first(m);
+	if (!m->events_wait)
+		events_send(m);
 }
 
 void manager_events(struct manager *m)
@@ -436,13 +464,41 @@ static void result_done(void *ctx, const struct yg_client_reply *reply, const st
 	(void)why; /* it comes again in its turn, and is not added twice */
 }
 
+static void ahead_send(struct manager *m)
+{
+	if (json_array_size(m->ahead) == 0)
+		return;
+	json_t *body YG_AUTO(yg_json) = json_pack("{s:s,s:o}", "epoch", spool_epoch(m->spool),
+		"entries", yg_take(m->ahead));
+	(void)request(m, "events", body, 30000, result_done);
+}
+
 void manager_result(struct manager *m, const json_t *entry)
 {
 	if (spool_count(m->spool) <= RESULT_AHEAD || m->beat.failures > 0)
 		return;
-	json_t *body YG_AUTO(yg_json) = json_pack("{s:s,s:[O]}", "epoch", spool_epoch(m->spool),
-		"entries", entry);
-	(void)request(m, "events", body, 30000, result_done);
+	if (!m->ahead)
+		m->ahead = json_array();
+	(void)json_array_append(m->ahead, (json_t *)(uintptr_t)entry);
+	m->due = true; /* what it is the result of has changed something, or is over */
+	(void)status_goes_first(m);
+}
+
+/* A heartbeat is over, well or not. */
+static void status_went(struct manager *m)
+{
+	if (m->wait == WAIT_NEXT && m->beat.failures == 0) {
+		m->wait = WAIT_THIS;
+		beat_start(m);
+		return;
+	}
+	if (m->wait == WAIT_NONE)
+		return;
+	m->wait = WAIT_NONE;
+	ahead_send(m);
+	if (m->events_wait && !m->events.call && spool_count(m->spool) > 0)
+		events_send(m);
+	m->events_wait = false;
 }
 
 static void progress_send(struct manager *m);
@@ -527,6 +583,7 @@ void manager_free(struct manager *m)
 	yg_timer_free(m->events.timer);
 	yg_key_free(m->renew_key);
 	json_decref(m->progress);
+	json_decref(m->ahead);
 	free(m);
 }
 

@@ -25,6 +25,7 @@
 #define MEMORY_LIMIT      (1ull << 30)
 #define FILE_LIMIT        256
 #define SETTINGS_MAX      (4u << 20)
+#define SETTLE_MS         10000 /* how long what install said before holds while it starts again */
 #define EVENT_POLICY      2000
 #define EVENT_STARTED     5000
 #define EVENT_STOPPED     5003
@@ -72,6 +73,7 @@ void session_event(struct session *s, unsigned id, json_t *params)
 bool session_result(struct session *s, json_t *entry)
 {
 	json_t *stored YG_AUTO(yg_json) = json_incref(entry);
+	session_changed(s); /* first: the status goes ahead of the result */
 	if (!keep(s, entry))
 		return false;
 	if (s->manager)
@@ -177,10 +179,12 @@ json_t *session_status(struct session *s)
 {
 	char now[YG_CLOCK_TEXT];
 	yg_clock_format(yg_clock_now_s(), now);
-	json_t *engine = s->install
-		? part(s, "engine", json_pack("{s:s,s:s}", "state", "none", "reason", ""))
-		: json_pack("{s:s,s:s}", "state", "offline", "reason",
-			  "the install role does not run");
+	json_t *engine = json_incref(s->engine_before);
+	if (!engine && (s->install || s->store))
+		engine = part(s, "engine", json_pack("{s:s,s:s}", "state", "none", "reason", ""));
+	if (!engine)
+		engine = json_pack("{s:s,s:s}", "state", "offline", "reason",
+			"the install role does not run");
 	json_t *update = session_task_update(s);
 	const char *online = json_string_value(json_object_get(engine, "state"));
 	const char *state = online && strcmp(online, "online") == 0 ? "protected"
@@ -310,8 +314,9 @@ static bool on_policy_wanted(void *ctx, const char *fingerprint)
 {
 	const struct session *s = ctx;
 	const char *have = json_string_value(json_object_get(s->store, "policy_fingerprint"));
-	return s->install && have && strcmp(have, fingerprint) != 0 &&
-		strcmp(s->policy_refused, fingerprint) != 0 &&
+	const char *refused = json_string_value(json_object_get(s->store, "policy_refused"));
+	return s->install && (!refused || strcmp(refused, fingerprint) != 0) && have &&
+		strcmp(have, fingerprint) != 0 && strcmp(s->policy_refused, fingerprint) != 0 &&
 		strcmp(s->policy_asked, fingerprint) != 0;
 }
 
@@ -422,12 +427,54 @@ static void remake(void *ctx)
 
 /* ---- links ---- */
 
+/* Begin to speak to the Manager, unless we do. */
+static void speak(struct session *s)
+{
+	if (!s->manager)
+		yg_timer_set(s->remake, 0);
+}
+
+/* The engine outlives install, which needs a moment to find it again; without a reason it is neither
+ * lost nor refused, but on its way.
+ */
+static bool engine_comes(const struct session *s)
+{
+	const json_t *engine = json_object_get(s->store, "engine");
+	const char *state = json_string_value(json_object_get(engine, "state"));
+	const char *reason = json_string_value(json_object_get(engine, "reason"));
+	return state && reason && strcmp(state, "offline") == 0 && !*reason;
+}
+
 static void store_taken(struct session *s, json_t *body)
 {
 	json_decref(s->store);
 	s->store = json_incref(body);
+	s->store_fresh = true;
+	if (!engine_comes(s))
+		json_decref(yg_take(s->engine_before));
+	speak(s);
 	session_changed(s);
 	session_task_pump(s);
+}
+
+/* Install had its time to come (back): now what is, is said. */
+static void settled(void *ctx)
+{
+	struct session *s = ctx;
+	json_decref(yg_take(s->engine_before));
+	if (!s->store_fresh)
+		json_decref(yg_take(s->store));
+	speak(s);
+	session_changed(s);
+}
+
+static void install_gone(struct session *s)
+{
+	s->install = NULL;
+	s->store_fresh = false;
+	if (!s->engine_before)
+		s->engine_before = json_incref(json_object_get(s->store, "engine"));
+	yg_timer_set(s->settled, SETTLE_MS);
 }
 
 static void store_known(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
@@ -488,8 +535,7 @@ static void link_gone(void *ctx, struct yg_ipc *ipc)
 {
 	struct session *s = ctx;
 	if (ipc == s->install) {
-		s->install = NULL;
-		json_decref(yg_take(s->store));
+		install_gone(s);
 	} else if (ipc == s->walk) {
 		s->walk = NULL;
 	} else if (ipc == s->relay) {
@@ -596,6 +642,7 @@ static int open_all(struct session *s, struct yg_err *err)
 		return -1;
 	s->remake = yg_loop_timer(env->loop, remake, s);
 	s->again = yg_loop_timer(env->loop, again, s);
+	s->settled = yg_loop_timer(env->loop, settled, s);
 	s->activation_end = yg_loop_timer(env->loop, activation_over, s);
 	s->control = control_new(env->loop, env->fds[0], session_ask_verbs, s, err);
 	return s->control ? 0 : -1;
@@ -617,7 +664,7 @@ int session_start(struct yg_role_env *env, void **self, struct yg_err *err)
 	else
 		session_event(s, EVENT_STARTED, json_pack("{s:s}", "version", YG_VERSION));
 	session_task_resume(s);
-	yg_timer_set(s->remake, 0);
+	yg_timer_set(s->settled, SETTLE_MS); /* until then install has said how this computer is */
 	yg_role_ready(env);
 	return 0;
 }
@@ -637,12 +684,14 @@ void session_stop(void *self)
 	yg_ipc_free(s->relay);
 	yg_timer_free(s->remake);
 	yg_timer_free(s->again);
+	yg_timer_free(s->settled);
 	yg_timer_free(s->activation_end);
 	spool_free(s->spool);
 	jobs_free(s->jobs);
 	identity_free(s->identity);
 	identity_free(s->next_identity);
 	json_decref(s->store);
+	json_decref(s->engine_before);
 	json_decref(s->settings);
 	json_decref(s->revoked);
 	json_decref(s->addresses);

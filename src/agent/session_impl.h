@@ -34,7 +34,10 @@ struct session {
 	struct task *tasks;
 	struct yg_timer *again; /* results that could not be stored; tasks that wait */
 
-	json_t *store;    /* what install said last; NULL: nothing yet */
+	json_t *store;         /* what install said last; NULL: nothing yet */
+	bool store_fresh;      /* the install role that runs now has said so */
+	json_t *engine_before; /* install starts again: how the engine was; NULL: as `store` says */
+	struct yg_timer *settled;
 	json_t *settings; /* of the Manager; NULL: none */
 	json_t *revoked;  /* array */
 	json_t *addresses, *recent;

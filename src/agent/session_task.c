@@ -54,6 +54,7 @@ struct task {
 	bool remote;     /* its result goes to the Manager */
 	bool resumed;    /* it had begun before this process */
 	bool running;    /* asked, not answered */
+	bool dropped;    /* nobody wants it any more */
 	struct control_call *call;
 	unsigned tries;
 	unsigned rounds; /* times that it waited for newer settings */
@@ -196,10 +197,37 @@ static void update_done(struct task *task, const json_t *body)
 	finish(task, outcome, cause, sentence, detail);
 }
 
+static void cancelled(struct task *task)
+{
+	struct yg_err why = {0};
+	(void)yg_fail_cause(&why, YG_EAGAIN, "job.cancelled",
+		"the scan was cancelled: who asked for it has gone");
+	fail(task, &why);
+}
+
+/* A scan is for who watches it; everything else here is done for the computer, and goes on. */
+static void asker_gone(void *ctx)
+{
+	struct task *task = ctx;
+	struct session *s = task->session;
+	struct yg_err err = {0};
+	task->dropped = true;
+	if (!task->running)
+		cancelled(task);
+	else if (s->walk &&
+		yg_ipc_send(s->walk, "scan.cancel", json_pack("{s:s}", "job", task->job), NULL, 0,
+			&err) < 0)
+		yg_log_err(YG_LOG_WARN, "session.cancel", &err);
+}
+
 static void task_done(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	struct task *task = ctx;
 	task->running = false;
+	if (err->code && task->dropped) {
+		cancelled(task);
+		return;
+	}
 	/* Without a cause it is the channel that ended, not the work. */
 	if (err->code == YG_EAGAIN && !err->cause[0] && ++task->tries < TRIES_MAX) {
 		task->resumed = true;
@@ -292,7 +320,7 @@ static void start(struct task *task)
 	struct session *s = task->session;
 	struct yg_ipc *ipc = kinds[task->what].walk ? s->walk : s->install;
 	struct yg_err err = {0};
-	if (!ipc || (task->resumed && !kinds[task->what].walk && !s->store))
+	if (!ipc || (task->resumed && !kinds[task->what].walk && !s->store_fresh))
 		return;
 	bool update = task->what == UPDATE || task->what == UPDATE_RELAY;
 	if (task->remote && update && yg_clock_mono_ms() < s->stale_until_ms)
@@ -418,6 +446,8 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 		return;
 	}
 	task->call = call;
+	if (what == SCAN)
+		control_on_gone(call, asker_gone, task);
 	if (!kinds[what].walk && !s->install) {
 		(void)yg_fail(&err, YG_EAGAIN, "the install role does not run at the moment");
 		fail(task, &err);
@@ -455,8 +485,16 @@ void session_task_resume(struct session *s)
 
 void session_task_free(struct session *s)
 {
-	while (s->tasks)
+	struct yg_err ends = {0};
+	(void)yg_fail(&ends, YG_EAGAIN, "the agent ends");
+	while (s->tasks) {
+		struct control_call *call = yg_take(s->tasks->call);
 		task_free(s->tasks);
+		if (!call)
+			continue;
+		control_on_gone(call, NULL, NULL);
+		control_fail(call, &ends);
+	}
 }
 
 /* ---- how far it is ---- */

@@ -45,6 +45,26 @@ def test_a_killed_agent_process_comes_back(line, role):
     assert set(line.found()) == set(line.known)
 
 
+def test_a_killed_install_is_not_an_unprotected_computer(line):
+    """The engine runs on without it: nobody is told anything else while it starts again."""
+    line.update()
+    parts.until("the Manager to see it", lambda: line.manager.computer("agent")["state"] == "Managed (Online)")
+    before = line.agent.roles()
+    for role in ("install", "session"):
+        os.kill(line.agent.roles()[role], signal.SIGKILL)
+        seen = set()
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            seen.add(line.manager.computer("agent")["state"])
+            if role == "install":
+                status = line.agent.status()
+                assert status["state"] == "protected" and status["components"], status
+        assert seen == {"Managed (Online)"}
+    now = line.agent.roles()
+    assert now["install"] != before["install"] and now["session"] != before["session"] and now["am"] == before["am"]
+    assert line.manager.events(id=20101) == []
+
+
 def test_a_killed_relay_process_comes_back(line):
     line.update()
     slow_release(line, 2)

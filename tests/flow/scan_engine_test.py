@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import threading
+import time
 import zipfile
 
 import site_parts as parts
@@ -94,3 +96,49 @@ def test_an_engine_ends_when_another_has_taken_over(line):
     parts.until("one engine", lambda: len(engines(line.agent)) == 1, 60)
     assert "Test.Three" not in line.found()
     assert second
+
+
+def test_an_engine_that_ends_while_it_is_taken_back_is_started_afresh(line):
+    """The first engine lingers after the switch, a rollback takes it back, and it is gone before it answers."""
+    line.update()
+    first = engines(line.agent)
+    line.known["Test.Three"] = b"the third file that must be found\n"
+    line.release(2)
+    os.kill(first[0], signal.SIGSTOP)  # it does not notice that it is not needed any more
+    line.update()
+    time.sleep(6)  # install and walk have let go of it
+    asked = threading.Thread(target=lambda: line.agent.cli("rollback"))
+    asked.start()
+    time.sleep(1)
+    assert asked.is_alive() and first[0] in engines(line.agent)
+    os.kill(first[0], signal.SIGKILL)
+    asked.join(60)
+    assert not asked.is_alive()
+    assert line.agent.components() == {"am-pattern": 1}
+    assert "Test.Three" not in line.found()
+
+
+def test_a_scan_ends_with_who_asked_for_it(line):
+    line.update()
+    where = line.files()
+    os.kill(engines(line.agent)[0], signal.SIGSTOP)
+    asked = subprocess.Popen([parts.BIN / "yagura", "--root", line.agent.root, "agent", "scan", where],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=parts.clean_environment())
+    begun = parts.until("the scan to begin", lambda: [e for e in line.manager.events(id=9001) if e["computer"]["name"] == "agent"])
+    assert len(begun) == 1
+    asked.send_signal(signal.SIGINT)
+    asked.wait(20)
+    ended = parts.until("its end", lambda: line.manager.events(id=9003), 30)
+    assert "cancelled" in ended[0]["description"], ended
+    os.kill(engines(line.agent)[0], signal.SIGCONT)
+    assert set(line.found()) == set(line.known)
+
+
+def test_a_scan_without_content_says_so_at_once(site):
+    site.add_publisher()
+    agent = site.add_agent("agent", activate=False)
+    begun = time.monotonic()
+    done = agent.cli("scan", "/etc/hostname", check=False)
+    assert done.returncode != 0 and time.monotonic() - begun < 20
+    assert "no content" in done.stderr and "update" in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

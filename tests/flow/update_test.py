@@ -60,6 +60,19 @@ def test_a_new_version_goes_live_and_back(line):
     assert {"Test.Three", "Test.Four"} <= set(line.found())
 
 
+def test_who_reads_that_a_job_is_done_reads_what_it_did(line):
+    line.update()
+    for version in (2, 3):
+        line.release(version)
+        job = line.manager.job(relays=True)
+        parts.until("the job to end", lambda: line.manager.call("GET", f"/jobs/{job['id']}")["state"] == "done", 120, 0.005)
+        for name in ("agent", "relay"):
+            computer = line.manager.computer(name)
+            assert computer["state"] == "Managed (Online)", computer
+            detail = line.manager.call("GET", f"/computers/{computer['id']}/components")
+            assert [c["version"] for c in detail["items"]] == [version], detail
+
+
 def test_rollback_from_the_manager(line):
     line.update()
     one = line.agent.lib()
