@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "proto"
-TYPES = ["text", "int", "bytes", "duration", "time", "code", "computer", "cause", "set", "components",
+TYPES = ["text", "int", "bytes", "duration", "time", "code", "computer", "cause", "set", "reason",
+         "phase", "who", "components",
          "computers", "failures"]
 LEVELS = ["info", "warning", "error"]
 ORIGINS = ["manager", "agent"]

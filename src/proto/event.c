@@ -19,7 +19,7 @@
 static const char *const levels[] = {"info", "warning", "error"};
 static const char *const origins[] = {"manager", "agent"};
 static const char *const types[] = {"text", "int", "bytes", "duration", "time", "code", "computer",
-	"cause", "set", "components", "computers", "failures"};
+	"cause", "set", "reason", "phase", "who", "components", "computers", "failures"};
 
 const char *yg_event_level_name(uint8_t level)
 {
@@ -149,6 +149,9 @@ static int check_param(const json_t *params, const struct yg_event_param *param,
 {
 	switch (param->type) {
 	case YG_EVENT_TEXT:
+	case YG_EVENT_REASON:
+	case YG_EVENT_PHASE:
+	case YG_EVENT_WHO:
 		return check_text(params, param->name, TEXT_MAX, err);
 	case YG_EVENT_COMPUTER:
 		return check_text(params, param->name, COMPUTER_MAX, err);

@@ -14,6 +14,7 @@
 #include "proto/cause.h"
 #include "proto/event.h"
 #include "proto/tables.h"
+#include "proto/word.h"
 
 #define NAMES_SHOWN 5 /* of a list of computers; the rest is counted */
 
@@ -119,6 +120,14 @@ static int put_cause(struct render *r, const char *id, struct yg_err *err)
 	return cause ? puts_of(r, yg_cause_text(cause, r->lang), err) : put_clean(r, id, err);
 }
 
+static enum yg_words words_of(enum yg_event_type type)
+{
+	return type == YG_EVENT_REASON   ? YG_WORDS_REASON
+		: type == YG_EVENT_PHASE ? YG_WORDS_PHASE
+		: type == YG_EVENT_WHO   ? YG_WORDS_WHO
+					 : YG_WORDS_NONE;
+}
+
 static int put_string(struct render *r, enum yg_event_type type, const char *text,
 	struct yg_err *err)
 {
@@ -130,7 +139,9 @@ static int put_string(struct render *r, enum yg_event_type type, const char *tex
 		return put_cause(r, text, err);
 	if (type == YG_EVENT_SET && strlen(text) > 12)
 		return put(r, text, 12, err);
-	return put_clean(r, text, err);
+	const char *rest;
+	text = yg_word(words_of(type), text, r->lang, &rest);
+	return put_clean(r, text, err) < 0 ? -1 : put_clean(r, rest, err);
 }
 
 static int put_integer(struct render *r, enum yg_event_type type, int64_t n, struct yg_err *err)
@@ -221,7 +232,7 @@ static int put_param(struct render *r, const char *name, size_t len, struct yg_e
 		bool list = param.type >= YG_EVENT_COMPONENTS;
 		bool text = !list &&
 			(param.type == YG_EVENT_TEXT || param.type == YG_EVENT_TIME ||
-				(param.type >= YG_EVENT_COMPUTER && param.type <= YG_EVENT_SET));
+				(param.type >= YG_EVENT_COMPUTER && param.type <= YG_EVENT_WHO));
 		if (text && json_is_string(value))
 			return put_string(r, param.type, json_string_value(value), err);
 		if (list && json_is_array(value))

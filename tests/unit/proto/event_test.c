@@ -160,6 +160,9 @@ static json_t *sample(enum yg_event_type type)
 {
 	switch (type) {
 	case YG_EVENT_TEXT:
+	case YG_EVENT_REASON:
+	case YG_EVENT_PHASE:
+	case YG_EVENT_WHO:
 	case YG_EVENT_COMPUTER:
 		return json_string("sample");
 	case YG_EVENT_CAUSE:

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "proto/word.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "core/attr.h"
+
+#define KEY "key " /* "key NAME" */
+
+static const struct {
+	enum yg_words words;
+	const char *word, *text[2]; /* by enum yg_lang */
+} table[] = {
+	{YG_WORDS_STATE, "Managed (Online)", {"Managed (Online)", "管理対象 (オンライン)"}},
+	{YG_WORDS_STATE, "Managed (Offline)", {"Managed (Offline)", "管理対象 (オフライン)"}},
+	{YG_WORDS_STATE, "Activation Required", {"Activation Required", "有効化が必要"}},
+	{YG_WORDS_STATE, "Anti-Malware Engine Offline",
+		{"Anti-Malware Engine Offline", "不正プログラム対策エンジンがオフライン"}},
+	{YG_WORDS_STATE, "protected", {"protected", "保護中"}},
+	{YG_WORDS_STATE, "unprotected", {"unprotected", "保護されていません"}},
+	{YG_WORDS_STATE, "updating", {"updating", "アップデート中"}},
+	{YG_WORDS_STATE, "unknown", {"unknown", "不明"}},
+	{YG_WORDS_STATE, "online", {"online", "オンライン"}},
+	{YG_WORDS_STATE, "offline", {"offline", "オフライン"}},
+	{YG_WORDS_STATE, "starting", {"starting", "開始中"}},
+	{YG_WORDS_STATE, "none", {"none", "なし"}},
+	{YG_WORDS_STATE, "on", {"on", "有効"}},
+	{YG_WORDS_STATE, "off", {"off", "無効"}},
+	{YG_WORDS_STATE, "current", {"current", "最新"}},
+	{YG_WORDS_STATE, "old", {"old", "最新ではありません"}},
+	{YG_WORDS_STATE, "pending", {"pending", "未適用"}},
+	{YG_WORDS_STATE, "waiting", {"waiting", "待機中"}},
+	{YG_WORDS_STATE, "sent", {"sent", "送信済み"}},
+	{YG_WORDS_STATE, "running", {"running", "実行中"}},
+	{YG_WORDS_STATE, "done", {"done", "完了"}},
+	{YG_WORDS_STATE, "success", {"success", "成功"}},
+	{YG_WORDS_STATE, "failed", {"failed", "失敗"}},
+	{YG_WORDS_STATE, "cancelled", {"cancelled", "キャンセル"}},
+
+	{YG_WORDS_KIND, "update", {"update", "アップデート"}},
+	{YG_WORDS_KIND, "scan", {"scan", "不正プログラム検索"}},
+	{YG_WORDS_KIND, "rollback", {"rollback", "ロールバック"}},
+	{YG_WORDS_KIND, "policy", {"policy", "ポリシーの送信"}},
+	{YG_WORDS_KIND, "release_hold", {"release hold", "保留の解除"}},
+	{YG_WORDS_KIND, "agent", {"agent", "Agent"}},
+	{YG_WORDS_KIND, "appliance", {"appliance", "Appliance"}},
+	{YG_WORDS_KIND, "relay", {"relay", "Relay"}},
+	{YG_WORDS_KIND, "info", {"info", "情報"}},
+	{YG_WORDS_KIND, "warning", {"warning", "警告"}},
+	{YG_WORDS_KIND, "error", {"error", "エラー"}},
+	{YG_WORDS_KIND, "full", {"full", "すべて"}},
+	{YG_WORDS_KIND, "read", {"read", "参照のみ"}},
+
+	{YG_WORDS_PHASE, "relays", {"relays", "Relayのアップデート"}},
+	{YG_WORDS_PHASE, "agents", {"agents", "Agentでの実行"}},
+	{YG_WORDS_PHASE, "waiting", {"waiting", "待機"}},
+	{YG_WORDS_PHASE, "metadata", {"metadata", "メタデータの確認"}},
+	{YG_WORDS_PHASE, "snapshot", {"snapshot", "現在の状態の保存"}},
+	{YG_WORDS_PHASE, "fetch", {"fetch", "取得"}},
+	{YG_WORDS_PHASE, "stage", {"stage", "準備"}},
+	{YG_WORDS_PHASE, "trial", {"trial", "試験"}},
+	{YG_WORDS_PHASE, "switch", {"switch", "切り替え"}},
+	{YG_WORDS_PHASE, "done", {"done", "完了"}},
+
+	{YG_WORDS_REASON, "command", {"by command", "操作による"}},
+	{YG_WORDS_REASON, "newer", {"there are newer ones", "より新しいバージョンの適用"}},
+	{YG_WORDS_REASON, "rollback", {"after a rollback", "ロールバックによる"}},
+	{YG_WORDS_REASON, "crash_loop",
+		{"the engine ended again and again", "エンジンの異常終了の繰り返し"}},
+	{YG_WORDS_REASON, "too_large", {"too large", "サイズの上限超過"}},
+	{YG_WORDS_REASON, "limit", {"beyond a limit of the scan", "検索の上限超過"}},
+	{YG_WORDS_REASON, "timeout", {"not done in time", "時間超過"}},
+	{YG_WORDS_REASON, "encrypted", {"encrypted", "暗号化"}},
+	{YG_WORDS_REASON, "broken", {"damaged", "破損"}},
+	{YG_WORDS_REASON, "read", {"cannot be read", "読み取り不可"}},
+	{YG_WORDS_REASON, "memory", {"not enough memory", "メモリ不足"}},
+	{YG_WORDS_REASON, "engine", {"failure of the engine", "エンジンの障害"}},
+	{YG_WORDS_REASON, "absent", {"not there", "存在しない"}},
+	{YG_WORDS_REASON, "the spool is full",
+		{"the spool is full", "未送信イベントの保存領域の不足"}},
+
+	{YG_WORDS_WHO, "system", {"the system", "システム"}},
+	{YG_WORDS_WHO, "schedule", {"schedule", "予約タスク"}},
+	{YG_WORDS_WHO, KEY, {"API key ", "APIキー "}},
+};
+
+const char *yg_word(enum yg_words words, const char *word, enum yg_lang lang, const char **rest)
+{
+	size_t key = strlen(KEY);
+	bool named = words == YG_WORDS_WHO && strncmp(word, KEY, key) == 0;
+	*rest = named ? word + key : "";
+	for (size_t i = 0; i < YG_COUNT(table); i++)
+		if (table[i].words == words && strcmp(table[i].word, named ? KEY : word) == 0)
+			return table[i].text[lang];
+	return word;
+}
+
+const char *yg_word_row(size_t row, enum yg_words *words, const char **en, const char **ja)
+{
+	if (row >= YG_COUNT(table))
+		return NULL;
+	*words = table[row].words;
+	*en = table[row].text[YG_LANG_EN];
+	*ja = table[row].text[YG_LANG_JA];
+	return table[row].word;
+}
