@@ -28,6 +28,15 @@ def bound():
     signal.alarm(0)
 
 
+@pytest.fixture(autouse=True)
+def sanitizers():
+    """No process of ours says what only a sanitizer says. Around all others: logs are read as they stop."""
+    parts.reports.clear()
+    yield
+    if parts.reports:
+        pytest.fail("\n".join(f"{name}:\n{text}" for name, text in parts.reports.items()), pytrace=False)
+
+
 def _short(tmp_path_factory, name):
     """A folder whose name stays short: a socket's path has 107 bytes at most."""
     return tmp_path_factory.mktemp(name[:8], numbered=True)

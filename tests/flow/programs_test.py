@@ -39,3 +39,15 @@ def test_configuration_is_checked(program, section, folder):
         else:
             assert done.returncode == 2 or done.returncode == 1
             assert want in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_sanitizer_is_heard(folder):
+    """What fails tests in a build with sanitizers (conftest.py) would see a daemon's report."""
+    log = folder / "log"
+    loud = parts.Process("x", ["/bin/sh", "-c", "echo 'x.c:1:2: runtime error: shift' >&2; exec sleep 60"], log)
+    quiet = parts.Process("y", ["/bin/sh", "-c", "exec sleep 60"], folder / "quiet")
+    parts.until("its words", lambda: log.exists() and log.stat().st_size > 0)
+    loud.stop()
+    quiet.stop()
+    assert list(parts.reports) == [str(log)]
+    parts.reports.clear()

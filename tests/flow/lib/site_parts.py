@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -50,6 +51,18 @@ def until(what, condition, seconds=60, step=0.05):
 def _die_with_parent():
     os.setpgid(0, 0)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+# What sanitizers print, in a build that has them; every such text fails the test (conftest.py).
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|LeakSanitizer|DEADLYSIGNAL")
+reports = {}  # log or command: the first lines of a report in it
+
+
+def note_reports(name, text):
+    lines = text.splitlines()
+    at = next((n for n, line in enumerate(lines) if SANITIZER.search(line)), None)
+    if at is not None:
+        reports[str(name)] = "\n".join(lines[at:at + 60])
 
 
 class Process:
@@ -113,6 +126,8 @@ class Process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child.pid, signal.SIGKILL)
         Process.running.discard(self)
+        with contextlib.suppress(FileNotFoundError):
+            note_reports(self.log, pathlib.Path(self.log).read_text(errors="replace"))
 
     def tail(self, lines=25):
         return "\n".join(pathlib.Path(self.log).read_text(errors="replace").splitlines()[-lines:])
@@ -130,6 +145,7 @@ def run(*command, check=True, **more):
         command[0] = str(BIN / command[0])
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, env=clean_environment(), timeout=more.pop("timeout", 300), **more)
+    note_reports(command[0], done.stderr)
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done if not check else done.stdout
