@@ -12,6 +12,7 @@
 #include "manager/boxes.h"
 #include "manager/session.h"
 #include "manager/web.h"
+#include "proto/cause.h"
 
 /* yagura-manager-edge: the two roles that strangers can reach.
  *
@@ -170,6 +171,8 @@ void edge_fail(struct yg_server_request *request, const struct yg_err *why, cons
 			yg_server_add(request, "Retry-After", "2");
 		if (strcmp(why->cause, "auth.key") == 0)
 			yg_server_add(request, "WWW-Authenticate", "Bearer");
+		if (yg_cause_find(why->cause))
+			yg_server_cause(request, why->cause);
 		yg_server_reply_error(request, rows[i].status, rows[i].word, field, "%s", why->msg);
 		return;
 	}

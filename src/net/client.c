@@ -347,6 +347,8 @@ static void read_said(struct yg_client_call *call, char *out, size_t size, const
 			*at = '?';
 	if (strcmp(code, "certificate_revoked") == 0)
 		*cause = "auth.revoked";
+	else if (strcmp(code, "certificate_expired") == 0)
+		*cause = "auth.expired";
 	else if (strncmp(code, "certificate_", 12) == 0)
 		*cause = "tls.rejected_us";
 }

@@ -120,6 +120,7 @@ struct yg_server_request {
 	void *closed_ctx;
 	int fd; /* of the file that is being sent, or -1 */
 	uint64_t at, left;
+	char cause[YG_ERR_CAUSE_MAX]; /* of the error that is answered */
 };
 
 /* --- logging refusals */
@@ -537,6 +538,7 @@ static bool cert_ok(struct yg_server_request *request)
 			"%s: the client %s: certificate of %s, serial %s: %s %s",
 			request->server->options.name, yg_server_peer(request), cert->subject,
 			cert->serial, old ? "expired at" : "not valid before", when);
+	yg_server_cause(request, old ? "auth.expired" : "clock.wrong");
 	yg_server_reply_error(request, 403, old ? "certificate_expired" : "certificate_not_yet",
 		NULL, "your certificate (serial %s) %s %s", cert->serial,
 		old ? "expired at" : "is not valid before", when);
@@ -799,6 +801,11 @@ void yg_server_reply_json(struct yg_server_request *request, int status, json_t 
 	yg_server_reply(request, status, "application/json", yg_bytes_of(text));
 }
 
+void yg_server_cause(struct yg_server_request *request, const char *cause)
+{
+	(void)snprintf(request->cause, sizeof(request->cause), "%s", cause ? cause : "");
+}
+
 void yg_server_reply_error(struct yg_server_request *request, int status, const char *code,
 	const char *field, const char *fmt, ...)
 {
@@ -813,6 +820,8 @@ void yg_server_reply_error(struct yg_server_request *request, int status, const 
 	json_t *error = json_pack("{s:s, s:s}", "code", code, "message", message);
 	if (field)
 		(void)json_object_set_new(error, "field", json_string(field));
+	if (request->cause[0])
+		(void)json_object_set_new(error, "cause", json_string(request->cause));
 	yg_server_reply_json(request, status, json_pack("{s:o}", "error", error));
 }
 

@@ -113,7 +113,10 @@ void yg_server_reply(struct yg_server_request *request, int status, const char *
 	struct yg_bytes body);
 void yg_server_reply_json(struct yg_server_request *request, int status, json_t *body); /* taken */
 
-/* {"error":{"code","message","field"}}; field may be NULL. source  docs/wire.md */
+/* The cause (proto/cause.h) of the error that is answered next: "" and NULL: none. */
+void yg_server_cause(struct yg_server_request *request, const char *cause);
+
+/* {"error":{"code","message","field","cause"}}; field may be NULL. source  docs/wire.md */
 void yg_server_reply_error(struct yg_server_request *request, int status, const char *code,
 	const char *field, const char *fmt, ...) YG_PRINTF(5, 6);
 

@@ -365,7 +365,7 @@ static void test_refusals(void **state)
 			.trust = &world.ca,
 			.uri = SERVER,
 			.code = YG_EFORMAT,
-			.cause = "tls.rejected_us",
+			.cause = "auth.expired",
 			.words = "access refused (status 403): your certificate (serial ",
 			.log = "expired at 20"},
 		{.name = "revoked",

@@ -14,6 +14,7 @@
 
 #include "../../lib/cmocka_all.h"
 #include "../../lib/pki.h"
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/sandbox.h"
@@ -30,7 +31,7 @@ static const char *program;
 
 struct world {
 	struct pki ca, foreign;
-	struct party relay, agent, revoked, odd, stranger;
+	struct party relay, agent, revoked, expired, odd, stranger;
 	char dir[64];
 	int state; /* descriptor of dir */
 	int log;
@@ -123,6 +124,7 @@ static int set_up(void **state)
 	party_init(&world.relay, &world.ca, RELAY, 0, 30);
 	party_init(&world.agent, &world.ca, AGENT, 0, 30);
 	party_init(&world.revoked, &world.ca, AGENT, 0, 30);
+	party_init(&world.expired, &world.ca, AGENT, yg_clock_now_s() - 10 * 86400, 5);
 	party_init(&world.odd, &world.ca, "urn:other:thing", 0, 30);
 	party_init(&world.stranger, &world.foreign, AGENT, 0, 30);
 	(void)snprintf(world.dir, sizeof(world.dir), "/tmp/yagura-relay-test.XXXXXX");
@@ -155,6 +157,7 @@ static int tear_down(void **state)
 	party_done(&world.revoked);
 	party_done(&world.odd);
 	party_done(&world.stranger);
+	party_done(&world.expired);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
@@ -293,6 +296,7 @@ static void test_refusals(void **state)
 		const char *cause, *words, *log;
 	} cases[] = {
 		{&world.revoked, "auth.revoked", "is revoked", ": is revoked"},
+		{&world.expired, "auth.expired", "expired at 20", ": expired at 20"},
 		{&world.odd, "http.forbidden", "is not one of an agent",
 			": is not one of an agent"},
 		{&world.stranger, "tls.rejected_us", "over our certificate",
@@ -313,7 +317,7 @@ static void test_refusals(void **state)
 	}
 	struct yg_err err = {0};
 	json_t *status YG_AUTO(yg_json) = call("relay.status", NULL, &err);
-	assert_int_equal(json_integer_value(json_object_get(status, "refused")), 3);
+	assert_int_equal(json_integer_value(json_object_get(status, "refused")), YG_COUNT(cases));
 
 	/* A list without it: the next connection is served. */
 	json_t *body = serve_body(world.relay.key);
