@@ -18,6 +18,7 @@
 #include "crypto/random.h"
 #include "crypto/secret.h"
 #include "net/url.h"
+#include "proto/cause.h"
 #include "proto/wire.h"
 
 #define PAUSE_FIRST_MS  1000
@@ -62,7 +63,7 @@ struct manager {
 	size_t batch_count;
 	json_t *progress;
 	char ca_asked[YG_HASH_TEXT];
-	char error[YG_ERR_MSG_MAX];
+	char error[YG_ERR_MSG_MAX + 256];
 	struct yg_key *renew_key;
 	bool unreached_said;
 };
@@ -89,24 +90,17 @@ int manager_refusal(int status, struct yg_bytes body, struct yg_err *err)
 {
 	json_t *answer YG_AUTO(yg_json) = NULL;
 	const char *message = "";
-	const char *code = "";
+	const char *cause = "";
 	json_t *error = NULL;
 	struct yg_err ignored = {0};
 	if (yg_json_parse(body, YG_WIRE_SIZE_MAX, &answer, &ignored) < 0 ||
 		yg_json_object(answer, "error", &error, &ignored) < 0 ||
 		yg_json_str_or(error, "message", 300, "", &message, &ignored) < 0 ||
-		yg_json_str_or(error, "code", 40, "", &code, &ignored) < 0)
+		yg_json_str_or(error, "cause", YG_ERR_CAUSE_MAX - 1, "", &cause, &ignored) < 0)
 		message = "";
-	static const struct {
-		const char *part, *cause;
-	} words[] = {{"expired", "auth.token_expired"}, {"used up", "auth.token_used"},
-		{"revoked", "auth.revoked"}};
-	const char *cause = strcmp(code, "unauthorized") == 0 ? "auth.token" : "";
-	if (status == 403)
-		cause = "auth.agent";
-	for (size_t i = 0; (status == 401 || status == 403) && i < YG_COUNT(words); i++)
-		if (strstr(message, words[i].part))
-			cause = words[i].cause;
+	/* A newer Manager may know more causes, and something between need not know any. */
+	if (!yg_cause_find(cause))
+		cause = status == 401 ? "auth.token" : status == 403 ? "auth.agent" : "";
 	enum yg_code kind = status == 401 || status == 403 ? YG_EUNTRUSTED
 		: status == 404                            ? YG_EABSENT
 		: status == 429 || status >= 500           ? YG_EAGAIN
@@ -151,10 +145,17 @@ static void fire(void *ctx)
 static void failed(struct activity *a, const struct yg_err *err)
 {
 	struct manager *m = a->manager;
+	char text[sizeof(m->error)];
+	/* What a person must do is said; the rest heals by itself. */
+	const struct yg_cause *cause = err->code == YG_EUNTRUSTED ? yg_cause_find(err->cause)
+								  : NULL;
+	if (!yg_str_put(text, sizeof(text), "%s%s%s", err->msg, cause ? ". " : "",
+		    cause ? yg_cause_remedy(cause, YG_LANG_EN) : ""))
+		memcpy(text, err->msg, sizeof(err->msg));
 	a->failures++;
-	if (a->failures == 1)
-		yg_log(YG_LOG_WARN, "manager.failed", "%s: %s", a->name, err->msg);
-	(void)!yg_str_put(m->error, sizeof(m->error), "%s", err->msg);
+	if (a->failures == 1 && strcmp(text, m->error) != 0) /* the others meet the same */
+		yg_log(YG_LOG_WARN, "manager.failed", "%s: %s", a->name, text);
+	memcpy(m->error, text, sizeof(m->error));
 	yg_timer_set(a->timer, pause_ms(a->failures));
 	if (a == &m->beat && a->failures >= UNREACHED_AFTER && !m->unreached_said) {
 		m->unreached_said = true;
