@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/show.h"
 #include "cli/text.h"
 #include "core/json.h"
 #include "core/str.h"
@@ -63,11 +64,13 @@ int agent_status(struct cli *cli)
 	struct text_table *table YG_AUTO(text_table) = text_table_new(2);
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		const json_t *value = json_object_get(answer, rows[i].name);
-		const json_t *state = json_object_get(value, "state");
-		const json_t *phase = json_object_get(value, "phase");
-		const json_t *set = json_object_get(value, "set");
-		const json_t *shown = state ? state : phase ? phase : set ? set : value;
-		char *text YG_AUTO(mem) = text_value(shown, cli->lang);
+		static const char *const inside[] = {"state", "phase", "set"};
+		char *text YG_AUTO(mem) = NULL;
+		for (size_t k = 0; !text && k < YG_COUNT(inside); k++)
+			if (json_object_get(value, inside[k]))
+				text = show_value(cli, value, inside[k]);
+		if (!text)
+			text = show_value(cli, answer, rows[i].name);
 		text_table_add(table, rows[i].title[cli->lang]);
 		text_table_add(table, text);
 	}
@@ -212,7 +215,8 @@ static void scan_line(void *ctx, const json_t *line)
 			text_put(member(unjudged, "path"), stderr);
 			(void)fprintf(stderr, ": %s: ",
 				cli_say(scan->cli, "could not be judged", "判定できませんでした"));
-			text_put(member(unjudged, "reason"), stderr);
+			char *reason YG_AUTO(mem) = show_value(scan->cli, unjudged, "reason");
+			text_put(reason, stderr);
 			(void)fputc('\n', stderr);
 		}
 	} else if (json_is_integer(json_object_get(line, "files"))) {
@@ -291,7 +295,8 @@ static void add_event(struct cli *cli, struct text_table *table, json_t *item)
 	(void)json_object_set_new(item, "level", json_string(level));
 	text_table_add(table, member(item, "time"));
 	text_table_addf(table, "%u", id);
-	text_table_add(table, level);
+	char *word YG_AUTO(mem) = show_value(cli, item, "level");
+	text_table_add(table, word);
 	text_table_add(table, yg_event_name(id, cli->lang));
 	text_table_add(table, description);
 }
@@ -319,6 +324,6 @@ int agent_events(struct cli *cli)
 		add_event(cli, table, json_array_get(items, i));
 	if (cli->json)
 		return cli_json(answer);
-	text_table_print(table, stdout);
+	show_table(table);
 	return ARGS_DONE;
 }

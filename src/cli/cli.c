@@ -34,19 +34,25 @@ static bool unreachable(const struct yg_err *err)
 	return false;
 }
 
-int cli_fail(const struct cli *cli, const struct yg_err *err)
+char *cli_sentence(const struct cli *cli, const char *id, const char *found, bool remedy)
 {
-	const struct yg_cause *cause = yg_cause_find(err->cause);
+	const struct yg_cause *cause = yg_cause_find(id);
 	struct yg_buf line YG_AUTO(yg_buf) = YG_BUF(16384);
 	struct yg_err why = {0};
-	const char *remedy = cause ? yg_cause_remedy(cause, cli->lang) : "";
-	const char *space = *remedy ? cli_say(cli, " ", "") : "";
-	if (yg_cause_sentence(err->cause, err->msg, cli->lang, &line, &why) < 0 ||
-		yg_str_addf(&line, &why, "%s%s", space, remedy) < 0 ||
+	const char *helps = cause && remedy ? yg_cause_remedy(cause, cli->lang) : "";
+	const char *space = *helps ? cli_say(cli, " ", "") : "";
+	if (yg_cause_sentence(id, found, cli->lang, &line, &why) < 0 ||
+		yg_str_addf(&line, &why, "%s%s", space, helps) < 0 ||
 		yg_buf_add(&line, "", 1, &why) < 0)
-		line.len = 0;
+		return text_join(id, "");
+	return text_join((const char *)line.data, "");
+}
+
+int cli_fail(const struct cli *cli, const struct yg_err *err)
+{
+	char *line YG_AUTO(mem) = cli_sentence(cli, err->cause, err->msg, true);
 	(void)fputs("yagura: ", stderr);
-	text_put(line.len ? (const char *)line.data : why.msg, stderr);
+	text_put(line, stderr);
 	(void)fputc('\n', stderr);
 	return unreachable(err) ? ARGS_UNREACHABLE : ARGS_FAILED;
 }

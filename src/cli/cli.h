@@ -33,6 +33,11 @@ const char *cli_say(const struct cli *cli, const char *en, const char *ja)
  */
 int cli_fail(const struct cli *cli, const struct yg_err *err);
 
+/* A cause's sentence with what was found, in the user's language; with `remedy` also what helps. A new
+ * string.
+ */
+char *cli_sentence(const struct cli *cli, const char *cause, const char *found, bool remedy);
+
 /* A line about something that goes on, on stderr, once it has taken more than two seconds. */
 void cli_progress(const struct cli *cli, const char *fmt, ...) YG_PRINTF(2, 3);
 

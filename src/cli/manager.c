@@ -14,6 +14,7 @@
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/str.h"
+#include "crypto/x509.h"
 #include "proto/cause.h"
 #include "proto/wire.h"
 
@@ -119,7 +120,24 @@ int manager_status(struct cli *cli)
 		{"newest.checked", {"Checked", "最終確認"}},
 		{"jobs.running", {"Running jobs", "実行中のジョブ"}},
 	};
-	return one(cli, yg_str_format("status"), rows, YG_COUNT(rows));
+	json_t *answer YG_AUTO(yg_json) = NULL;
+	int code = ask(cli, "GET", yg_str_format("status"), NULL, &answer);
+	if (code != ARGS_DONE)
+		return code;
+	if (cli->json)
+		return cli_json(answer);
+	(void)show_object(cli, answer, rows, YG_COUNT(rows));
+	const json_t *failure = json_object_get(answer, "check_failed");
+	if (json_is_object(failure)) {
+		char *line YG_AUTO(mem) = cli_sentence(cli, member(failure, "cause"),
+			member(failure, "sentence"), true);
+		(void)fputs(cli_say(cli, "The update source could not be checked: ",
+				    "アップデート元を確認できません: "),
+			stdout);
+		text_put(line, stdout);
+		(void)putchar('\n');
+	}
+	return ARGS_DONE;
 }
 
 /* The id of a computer or policy that the user names by id or by its exact name. in  *id freed by
@@ -236,16 +254,75 @@ static char *result(const struct cli *cli, const json_t *computer)
 	char *changes YG_AUTO(mem) = text_updated(json_object_get(detail, "updated"));
 	if (*changes && !*member(computer, "cause"))
 		return yg_take(changes);
-	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(16384);
-	struct yg_err ignored = {0};
-	if (yg_cause_sentence(member(computer, "cause"), member(computer, "sentence"), cli->lang,
-		    &text, &ignored) < 0 ||
-		yg_buf_add(&text, "", 1, &ignored) < 0)
-		return yg_str_format("%s", member(computer, "cause"));
-	return yg_str_format("%s", (const char *)text.data);
+	return cli_sentence(cli, member(computer, "cause"), member(computer, "sentence"), false);
 }
 
-static int show_job(const struct cli *cli, const json_t *job)
+#define MALWARE_FOUND  "20100" /* the event */
+#define FINDINGS_TRIES 20
+
+/* How many files with malware the computers of a job counted. */
+static json_int_t counted(const json_t *job)
+{
+	json_int_t sum = 0;
+	size_t i;
+	json_t *item;
+	json_array_foreach(json_object_get(job, "computers"), i, item)
+	{
+		sum += json_integer_value(
+			json_object_get(json_object_get(item, "detail"), "found"));
+	}
+	return sum;
+}
+
+/* What the scans of a job found, [{"computer","path","signature"}] in *found. Agents report each finding
+ * as an event, which can come after the result: `tries` times half a second are waited for them.
+ */
+static int findings(struct cli *cli, const json_t *job, int tries, json_t **found)
+{
+	json_int_t want = counted(job);
+	char *path YG_AUTO(mem) = api_query(api_query(yg_str_format("events"), "id", MALWARE_FOUND),
+		"job", member(job, "id"));
+	json_t *answer YG_AUTO(yg_json) = NULL;
+	for (; want > 0 && tries > 0; tries--) {
+		json_decref(answer);
+		answer = NULL;
+		int code = ask_all(cli, path, &answer);
+		if (code != ARGS_DONE)
+			return code;
+		if ((json_int_t)json_array_size(json_object_get(answer, "items")) >= want)
+			break;
+		if (tries > 1)
+			(void)nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+	}
+	*found = json_array();
+	const json_t *items = json_object_get(answer, "items");
+	for (size_t i = json_array_size(items); i-- > 0;) {
+		const json_t *item = json_array_get(items, i);
+		const json_t *params = json_object_get(item, "params");
+		(void)json_array_append_new(*found,
+			json_pack("{s:s, s:s, s:s}", "computer",
+				member(json_object_get(item, "computer"), "name"), "path",
+				member(params, "path"), "signature", member(params, "signature")));
+	}
+	return ARGS_DONE;
+}
+
+static void show_findings(const json_t *found)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach(found, i, item)
+	{
+		text_put(member(item, "computer"), stdout);
+		(void)fputs(": ", stdout);
+		text_put(member(item, "path"), stdout);
+		(void)fputs(": ", stdout);
+		text_put(member(item, "signature"), stdout);
+		(void)putchar('\n');
+	}
+}
+
+static int show_job(struct cli *cli, json_t *job, int tries)
 {
 	static const struct show_column rows[] = {
 		{"id", {"Job", "ジョブ"}},
@@ -258,6 +335,13 @@ static int show_job(const struct cli *cli, const json_t *job)
 	};
 	static const char *const headings[][2] = {{"Computer", "コンピュータ"}, {"As", "役割"},
 		{"State", "状態"}, {"Phase", "段階"}, {"Result", "結果"}};
+	json_t *found YG_AUTO(yg_json) = NULL;
+	if (strcmp(member(job, "kind"), "scan") == 0) {
+		int code = findings(cli, job, tries, &found);
+		if (code != ARGS_DONE)
+			return code;
+		(void)json_object_set(job, "found", found);
+	}
 	if (cli->json)
 		return cli_json(job);
 	(void)show_object(cli, job, rows, YG_COUNT(rows));
@@ -268,13 +352,18 @@ static int show_job(const struct cli *cli, const json_t *job)
 		const json_t *computer = json_array_get(computers, i);
 		const char *name = member(computer, "name");
 		char *what YG_AUTO(mem) = result(cli, computer);
+		static const char *const columns[] = {"as", "state", "phase"};
 		text_table_add(table, *name ? name : member(computer, "id"));
-		text_table_add(table, member(computer, "as"));
-		text_table_add(table, member(computer, "state"));
-		text_table_add(table, member(computer, "phase"));
+		for (size_t k = 0; k < YG_COUNT(columns); k++) {
+			char *text YG_AUTO(mem) = show_value(cli, computer, columns[k]);
+			text_table_add(table, text);
+		}
 		text_table_add(table, what);
 	}
 	text_table_print(table, stdout);
+	if (json_array_size(found) > 0)
+		(void)putchar('\n');
+	show_findings(found);
 	return ARGS_DONE;
 }
 
@@ -294,7 +383,7 @@ int manager_jobs(struct cli *cli)
 		return list(cli, "jobs", columns, YG_COUNT(columns));
 	json_t *job YG_AUTO(yg_json) = NULL;
 	int code = ask(cli, "GET", path_of("jobs", cli->args.words[0]), NULL, &job);
-	return code == ARGS_DONE ? show_job(cli, job) : code;
+	return code == ARGS_DONE ? show_job(cli, job, 1) : code;
 }
 
 /* "2 of 3 done; web1: fetch 40%" */
@@ -316,12 +405,12 @@ static void show_progress(const struct cli *cli, const json_t *job)
 	char *percent YG_AUTO(mem) = of > 0 && done <= of
 		? yg_str_format(" %lld%%", (long long)(done * 100 / of))
 		: NULL;
+	char *phase YG_AUTO(mem) = show_value(cli, at, "phase");
 	if (at)
 		cli_progress(cli,
 			cli_say(cli, "%zu of %zu done; %s: %s%s",
 				"%2$zu台中%1$zu台完了、%3$s: %4$s%5$s"),
-			ended, total, member(at, "name"), member(at, "phase"),
-			percent ? percent : "");
+			ended, total, member(at, "name"), phase, percent ? percent : "");
 	else
 		cli_progress(cli, cli_say(cli, "%zu of %zu done", "%2$zu台中%1$zu台完了"), ended,
 			total);
@@ -336,14 +425,18 @@ static int wait_job(struct cli *cli, const char *id)
 		if (code != ARGS_DONE)
 			return code;
 		if (strcmp(member(job, "state"), "done") == 0) {
-			(void)show_job(cli, job);
-			return strcmp(member(job, "outcome"), "success") == 0 ? ARGS_DONE
-									      : ARGS_FAILED;
+			code = show_job(cli, job, FINDINGS_TRIES);
+			bool good = strcmp(member(job, "outcome"), "success") == 0 &&
+				counted(job) == 0;
+			return code == ARGS_DONE && !good ? ARGS_FAILED : code;
 		}
-		/* A line every two seconds. */
-		if (shown++ % 4 == 0)
+		/* A line every two seconds. Large jobs are asked for less often: the answer is large too. */
+		size_t many = json_array_size(json_object_get(job, "computers"));
+		if (many > 500 || shown++ % 4 == 0)
 			show_progress(cli, job);
-		(void)nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+		(void)nanosleep(&(struct timespec){.tv_sec = many > 500 ? 5 : 0,
+					.tv_nsec = 500000000},
+			NULL);
 	}
 }
 
@@ -510,7 +603,7 @@ int manager_components(struct cli *cli)
 		text_table_add(table, newest);
 		text_table_add(table, all);
 	}
-	text_table_print(table, stdout);
+	show_table(table);
 	return ARGS_DONE;
 }
 
@@ -608,6 +701,27 @@ int manager_keys_delete(struct cli *cli)
 
 /* ---- settings ---- */
 
+/* A certificate in a few words; of any other long text its size. */
+static void add_long(const struct cli *cli, struct text_table *table, const char *text)
+{
+	struct yg_x509_info info = {0};
+	struct yg_err err = {0};
+	size_t count = 0;
+	size_t bytes = strlen(text);
+	if (yg_x509_count(yg_bytes_of(text), &count, &err) < 0 ||
+		yg_x509_read(yg_bytes_of(text), &info, &err) < 0)
+		text_table_addf(table, cli_say(cli, "set, %zu bytes", "設定済み (%zuバイト)"),
+			bytes);
+	else if (count == 1)
+		text_table_addf(table, cli_say(cli, "%s (%zu bytes)", "%s (%zuバイト)"),
+			info.subject, bytes);
+	else
+		text_table_addf(table,
+			cli_say(cli, "%s and others (%zu certificates, %zu bytes)",
+				"%s など (証明書%zu件、%zuバイト)"),
+			info.subject, count, bytes);
+}
+
 static void flatten(const struct cli *cli, struct text_table *table, const char *prefix,
 	const json_t *value)
 {
@@ -621,10 +735,11 @@ static void flatten(const struct cli *cli, struct text_table *table, const char 
 			continue;
 		}
 		char *text YG_AUTO(mem) = text_value(item, cli->lang);
-		/* Of a certificate the first line tells what it is. */
-		size_t line = strcspn(text, "\n");
 		text_table_add(table, path);
-		text_table_addf(table, "%.*s%s", (int)line, text, text[line] ? " …" : "");
+		if (strchr(text, '\n'))
+			add_long(cli, table, text);
+		else
+			text_table_add(table, text);
 	}
 }
 

@@ -6,6 +6,8 @@
 
 #include "cli/cli.h"
 #include "cli/text.h"
+#include "core/attr.h"
+#include "proto/word.h"
 
 json_t *show_at(const json_t *value, const char *path)
 {
@@ -18,6 +20,50 @@ json_t *show_at(const json_t *value, const char *path)
 	return path[len] ? show_at(found, path + len + 1) : found;
 }
 
+/* Members whose values are words of the API. */
+static const struct {
+	const char *path;
+	enum yg_words words;
+} words[] = {
+	{"state", YG_WORDS_STATE},
+	{"protection", YG_WORDS_STATE},
+	{"newest", YG_WORDS_STATE},
+	{"policy.sent", YG_WORDS_STATE},
+	{"engine.state", YG_WORDS_STATE},
+	{"relay.state", YG_WORDS_STATE},
+	{"manager_state", YG_WORDS_STATE},
+	{"outcome", YG_WORDS_STATE},
+	{"phase", YG_WORDS_PHASE},
+	{"update.phase", YG_WORDS_PHASE},
+	{"kind", YG_WORDS_KIND},
+	{"as", YG_WORDS_KIND},
+	{"level", YG_WORDS_KIND},
+	{"role", YG_WORDS_KIND},
+	{"by", YG_WORDS_WHO},
+	{"reason", YG_WORDS_REASON},
+};
+
+char *show_value(const struct cli *cli, const json_t *value, const char *path)
+{
+	const char *text = json_string_value(show_at(value, path));
+	for (size_t i = 0; text && *text && i < YG_COUNT(words); i++) {
+		if (strcmp(words[i].path, path) != 0)
+			continue;
+		const char *rest;
+		const char *word = yg_word(words[i].words, text, cli->lang, &rest);
+		return text_join(word, rest);
+	}
+	return text_value(show_at(value, path), cli->lang);
+}
+
+void show_table(struct text_table *table)
+{
+	size_t width = text_terminal(stdout);
+	if (width > 0)
+		text_table_fit(table, width);
+	text_table_print(table, stdout);
+}
+
 int show_list(const struct cli *cli, const json_t *items, const struct show_column *columns,
 	size_t count)
 {
@@ -26,13 +72,12 @@ int show_list(const struct cli *cli, const json_t *items, const struct show_colu
 		text_table_add(table, columns[i].title[cli->lang]);
 	for (size_t row = 0; row < json_array_size(items); row++) {
 		for (size_t i = 0; i < count; i++) {
-			char *text YG_AUTO(mem) = text_value(show_at(json_array_get(items, row),
-								     columns[i].path),
-				cli->lang);
+			char *text YG_AUTO(
+				mem) = show_value(cli, json_array_get(items, row), columns[i].path);
 			text_table_add(table, text);
 		}
 	}
-	text_table_print(table, stdout);
+	show_table(table);
 	return ARGS_DONE;
 }
 
@@ -41,7 +86,7 @@ int show_object(const struct cli *cli, const json_t *object, const struct show_c
 {
 	struct text_table *table YG_AUTO(text_table) = text_table_new(2);
 	for (size_t i = 0; i < count; i++) {
-		char *text YG_AUTO(mem) = text_value(show_at(object, columns[i].path), cli->lang);
+		char *text YG_AUTO(mem) = show_value(cli, object, columns[i].path);
 		text_table_add(table, columns[i].title[cli->lang]);
 		text_table_add(table, text);
 	}

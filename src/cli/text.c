@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "core/attr.h"
 #include "core/json.h"
@@ -165,6 +167,71 @@ void text_table_print(const struct text_table *table, FILE *out)
 	}
 }
 
+/* The first `width` columns of a text, the last of them "…". */
+static char *cut(const char *text, size_t width)
+{
+	const char *at = text;
+	const char *end = text;
+	size_t used = 0;
+	while (*at && used < width) {
+		uint32_t point = next(&at);
+		if (!among(point, narrow, YG_COUNT(narrow)))
+			used += among(point, wide, YG_COUNT(wide)) ? 2 : 1;
+		if (used < width)
+			end = at;
+	}
+	char *out = NULL;
+	if (asprintf(&out, "%.*s…", (int)(end - text), text) < 0)
+		abort();
+	return out;
+}
+
+#define SHORT 36 /* a UUID */
+#define LEAST 20 /* of a column that is cut */
+
+void text_table_fit(struct text_table *table, size_t width)
+{
+	size_t widths[TEXT_COLUMNS_MAX] = {0};
+	size_t total = 2 * (table->columns - 1);
+	for (size_t i = 0; i < table->count; i++) {
+		size_t have = text_width(table->cells[i]);
+		if (have > widths[i % table->columns])
+			widths[i % table->columns] = have;
+	}
+	bool may[TEXT_COLUMNS_MAX];
+	for (size_t i = 0; i < table->columns; i++) {
+		may[i] = widths[i] > SHORT;
+		total += widths[i];
+	}
+	while (total > width) {
+		size_t most = TEXT_COLUMNS_MAX;
+		for (size_t i = 0; i < table->columns; i++)
+			if (may[i] && widths[i] > LEAST &&
+				(most == TEXT_COLUMNS_MAX || widths[i] > widths[most]))
+				most = i;
+		if (most == TEXT_COLUMNS_MAX)
+			break;
+		widths[most]--;
+		total--;
+	}
+	for (size_t i = 0; i < table->count; i++) {
+		char *cell YG_AUTO(mem) = NULL;
+		if (text_width(table->cells[i]) <= widths[i % table->columns])
+			continue;
+		cell = table->cells[i];
+		table->cells[i] = cut(cell, widths[i % table->columns]);
+	}
+}
+
+size_t text_terminal(FILE *out)
+{
+	struct winsize size = {0};
+	int fd = fileno(out);
+	if (fd < 0 || !isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) < 0)
+		return 0;
+	return size.ws_col;
+}
+
 static char *list(const json_t *value, enum yg_lang lang)
 {
 	char *out = NULL;
@@ -209,6 +276,14 @@ char *text_value(const json_t *value, enum yg_lang lang)
 		asprintf(&out, "%lld", (long long)json_integer_value(value)) < 0)
 		abort();
 	return out ? out : whole(yg_json_text(value));
+}
+
+char *text_join(const char *first, const char *second)
+{
+	char *out = NULL;
+	if (asprintf(&out, "%s%s", first, second) < 0)
+		abort();
+	return out;
 }
 
 char *text_bytes(json_int_t bytes)

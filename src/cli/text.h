@@ -31,12 +31,23 @@ void text_table_addf(struct text_table *table, const char *fmt, ...)
 /* Two spaces between columns; nothing behind the last one. */
 void text_table_print(const struct text_table *table, FILE *out);
 
+/* Cut long cells, with "…", until a row takes at most `width` columns. What people copy (ids, times,
+ * names) is short and stays whole, also when that is too wide.
+ */
+void text_table_fit(struct text_table *table, size_t width);
+
+/* How wide the terminal is that `out` leads to; 0: it leads to none. */
+size_t text_terminal(FILE *out);
+
 YG_DEFINE_AUTO(text_table);
 
 /* One value of an API answer as a person reads it: texts as they are, yes/no, numbers, lists with
  * commas, objects as JSON. A new string, the caller's to free.
  */
 char *text_value(const json_t *value, enum yg_lang lang);
+
+/* Both behind each other. A new string. */
+char *text_join(const char *first, const char *second);
 
 /* "1.5 MiB". A new string. */
 char *text_bytes(json_int_t bytes);

@@ -120,11 +120,47 @@ static void bytes(void **state)
 	}
 }
 
+/* Short cells stay; of the long ones the longest is cut first, between characters. */
+static const struct {
+	size_t width;
+	const char *cells[3], *want[3];
+} fit_rows[] = {
+	{80, {"a", "b", "c"}, {"a", "b", "c"}},
+	{40, {"11111111-2222-4333-8444-555555555555", "x", "1234567890123456789012345678901234567"},
+		{"11111111-2222-4333-8444-555555555555", "x", "1234567890123456789…"}},
+	{50,
+		{"id", "1234567890123456789012345678901234567",
+			"1234567890123456789012345678901234567890"},
+		{"id", "123456789012345678901…", "123456789012345678901…"}},
+	{43, {"日本", "x", "あいうえおかきくけこさしすせそたちつてと"},
+		{"日本", "x", "あいうえおかきくけこさしすせそた…"}},
+	{45, {"日本", "x", "あいうえおかきくけこさしすせそたちつてと"},
+		{"日本", "x", "あいうえおかきくけこさしすせそたち…"}},
+};
+
+static void fits(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < YG_COUNT(fit_rows); i++) {
+		struct text_table *table YG_AUTO(text_table) = text_table_new(3);
+		char want[512];
+		for (size_t k = 0; k < 3; k++)
+			text_table_add(table, fit_rows[i].cells[k]);
+		text_table_fit(table, fit_rows[i].width);
+		(void)snprintf(want, sizeof(want), "%s  %s  %s\n", fit_rows[i].want[0],
+			fit_rows[i].want[1], fit_rows[i].want[2]);
+		char *have YG_AUTO(mem) = printed(table);
+		assert_string_equal(have, want);
+	}
+	assert_int_equal(text_terminal(stdin), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(widths),
 		cmocka_unit_test(tables),
+		cmocka_unit_test(fits),
 		cmocka_unit_test(values),
 		cmocka_unit_test(bytes),
 	};

@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception
 """The program yagura against an agent and a Manager that only play their parts: what it asks, what it shows, and
 its exit status. Usage: yagura_test.py PROGRAM [unittest's own arguments]"""
+import fcntl
 import http.server
 import json
 import os
 import pathlib
+import pty
 import shutil
 import socketserver
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import unittest
 import urllib.parse
@@ -87,7 +91,7 @@ class LocalAgent(Folder):
         code, out, err = self.ask("scan", ".", "/tmp", cwd=self.folder)
         self.assertEqual(code, 1)
         self.assertEqual(out, "/x/eicar?.com: E\n12 files (2.0 KiB), 1 with malware, 1 not judged\n")
-        self.assertEqual(err, "/x/big: could not be judged: too_large\n")
+        self.assertEqual(err, "/x/big: could not be judged: too large\n")
         self.assertEqual(self.agent.asked[-1], {"do": "scan", "paths": [f"{self.folder.resolve()}/.", "/tmp"]})
         code, out, err = self.ask("--json", "scan", "/tmp")
         self.assertEqual((code, err), (1, ""))
@@ -130,8 +134,8 @@ class LocalAgent(Folder):
             {"seq": 1, "id": 20100, "time": "2026-11-21T22:47:43Z", "params": {"path": "/a", "signature": "X"}},
             {"seq": 2, "id": 54321, "time": "2026-11-21T22:47:43Z", "params": {"a": 1}}]}}]
         out = self.ask("--lang", "ja", "events", "--limit", "5")[1]
-        self.assertIn("20100  warning  不正プログラムの検出  /aで不正プログラムを検出しました: X。\n", out)
-        self.assertIn('54321  -        不明なイベント        イベント54321: {"a":1}\n', out)
+        self.assertIn("20100  警告    不正プログラムの検出  /aで不正プログラムを検出しました: X。\n", out)
+        self.assertIn('54321  -       不明なイベント        イベント54321: {"a":1}\n', out)
         self.assertEqual(self.agent.asked[-1], {"do": "events", "limit": 5})
         self.assertEqual(json.loads(self.ask("--json", "events")[1])["items"][0]["name"], "Malware Found")
         self.assertEqual(self.ask("events", "--limit", "x")[0], 2)
@@ -312,13 +316,79 @@ class FarManager(unittest.TestCase):
         for text in ("3 files, 2 with malware", "am-pattern 1 → 2, am-yara 7", "The host name cannot be resolved. (x)"):
             self.assertIn(text + "\n", out)
 
+    def test_findings(self):
+        """What a scan found is listed; the events may come after the result."""
+        computers = [{"id": UUID, "name": "web1", "as": "agent", "state": "success", "detail": {"files": 3, "found": 2}}]
+        job = {"id": JOB, "kind": "scan", "state": "done", "outcome": "success", "computers": computers}
+        found = [{"id": 20100, "computer": {"id": UUID, "name": "web1"}, "params": {"path": p, "signature": s}}
+                 for p, s in (("/b\x1b", "Two"), ("/a", "One"))]
+        asked = []
+
+        def events(query, _):
+            asked.append(query)
+            return 200, {"items": found if len(asked) > 2 else found[1:], "next": None}
+
+        self.manager.answers["POST", "jobs"] = lambda *_: (201, job)
+        self.manager.answers["GET", f"jobs/{JOB}"] = job
+        self.manager.answers["GET", "events"] = events
+        code, out, err = self.ask("scan", "web1", "/", "--wait")
+        self.assertEqual((code, err), (1, ""))
+        self.assertTrue(out.endswith("\n\nweb1: /a: One\nweb1: /b?: Two\n"), out)
+        self.assertEqual({k: asked[0][k] for k in ("id", "job")}, {"id": "20100", "job": JOB})
+        code, out, _ = self.ask("scan", "web1", "/", "--wait", "--json")
+        self.assertEqual((code, json.loads(out)["found"][0]), (1, {"computer": "web1", "path": "/a", "signature": "One"}))
+        self.assertEqual(self.ask("jobs", JOB)[0], 0)
+        computers[0]["detail"]["found"] = 0
+        code, out, _ = self.ask("scan", "web1", "/", "--wait")
+        self.assertEqual(code, 0)
+        self.assertNotIn("/a", out)
+
+    def test_words(self):
+        out = self.ask("computers", "--lang", "ja")[1]
+        for word in ("管理対象 (オンライン)", "保護中", "最新"):
+            self.assertIn(word, out)
+        self.manager.answers["GET", "jobs"] = {"next": None, "items": [
+            {"id": JOB, "kind": "release_hold", "state": "done", "outcome": "failed", "by": "key ops"}]}
+        out = self.ask("jobs", "--lang", "ja")[1]
+        for word in ("保留の解除", "完了", "失敗", "APIキー ops"):
+            self.assertIn(word, out)
+        self.assertIn("release hold", self.ask("jobs")[1])
+
+    def test_status(self):
+        status = {"version": "1", "computers": {"total": 3}, "check_failed": None}
+        self.manager.answers["GET", "status"] = status
+        self.assertNotIn("could not be checked", self.ask("status")[1])
+        status["check_failed"] = {"cause": "update.source_unset", "sentence": "source.url is empty", "time": ""}
+        last = self.ask("status")[1].splitlines()[-1]
+        self.assertEqual(last, "The update source could not be checked: No update source is set. (source.url is empty) "
+                               "Set its address: 'yagura settings source.url=https://…'.")
+        self.assertIn("「yagura settings source.url=", self.ask("status", "--lang", "ja")[1].splitlines()[-1])
+
+    def test_terminal(self):
+        """A list is cut to the width of a terminal, and whole in a pipe."""
+        self.manager.answers["GET", "events"] = {"next": None, "items": [
+            {"time": "2026-11-21T22:47:43Z", "id": 784, "level": "info", "computer": {"id": UUID, "name": "web1"},
+             "name": "Name", "description": "長い説明" * 40}]}
+        self.assertIn("長い説明" * 40, self.ask("events")[1])
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        done = subprocess.run([PROGRAM, "--url", self.manager.url, "--ca", self.folder / "ca.pem", "events"], stdout=theirs,
+                              env={**NEVER, "YAGURA_KEY": "k"}, timeout=60)
+        os.close(theirs)
+        self.assertEqual(done.returncode, 0)
+        line = os.read(ours, 65536).decode().splitlines()[1]
+        self.assertTrue(line.endswith("…"), line)
+        self.assertIn("2026-11-21T22:47:43Z", line)
+        self.assertIn(sum(2 if ord(c) > 0x3000 else 1 for c in line), (99, 100))
+
     def test_events(self):
         self.manager.answers["GET", "events"] = {"next": None, "items": [
             {"time": "2026-11-21T22:47:43Z", "id": 784, "level": "info", "computer": {"id": UUID, "name": "web1"},
              "name": "n", "description": "d\x1b[2J"}]}
         code, out, _ = self.ask("events", "--computer", "web1", "--text", "a b&c", "--limit", "3", "--lang", "ja")
         self.assertEqual(code, 0)
-        self.assertIn("784  info    web1          n         d?[2J\n", out)
+        self.assertIn("784  情報    web1          n         d?[2J\n", out)
         self.assertEqual(self.manager.asked[-1][2], {"lang": "ja", "text": "a b&c", "limit": "3", "computer": UUID})
 
     def test_secrets_are_printed_alone(self):
@@ -335,6 +405,13 @@ class FarManager(unittest.TestCase):
         self.manager.answers["GET", "settings"] = now
         self.manager.answers["PATCH", "settings"] = lambda _, body: (200, {**now, **body})
         self.assertIn("heartbeat_interval_s  60\n", self.ask("settings")[1])
+        pem = (self.folder / "ca.pem").read_text()
+        self.manager.answers["GET", "settings"] = {"source": {"url": "", "ca": pem}}
+        self.assertIn(f"source.ca   CN=localhost ({len(pem)} bytes)\n", self.ask("settings")[1])
+        self.assertEqual(json.loads(self.ask("--json", "settings")[1])["source"]["ca"], pem)
+        self.manager.answers["GET", "settings"] = {"source": {"url": "", "ca": "broken\nPEM"}}
+        self.assertIn("source.ca   設定済み (10バイト)\n", self.ask("settings", "--lang", "ja")[1])
+        self.manager.answers["GET", "settings"] = now
         (self.folder / "value").write_text("PEM\n")
         code, _, err = self.ask("settings", "source.url=https://u/=x", f"source.ca=@{self.folder}/value", "direct_fallback=no",
                                 "heartbeat_interval_s=5")
