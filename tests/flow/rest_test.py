@@ -212,7 +212,7 @@ def test_agents_are_refused_with_one_line(manager):
             (b"\x00\xff garbage", 400, "JSON"),
             (b"{}", 400, "hello"),
             (json.dumps({"hello": HELLO, "token": good, "csr": "no request"}).encode(), 400, "request"),
-            (json.dumps({"hello": HELLO, "token": good[:-1] + ("A" if good[-1] != "A" else "B"), "csr": "x"}).encode(), 403,
+            (json.dumps({"hello": HELLO, "token": good[:-1] + ("A" if good[-1] != "A" else "B"), "csr": "x"}).encode(), 401,
              "token")):
         before = len(log.read_text(errors="replace").splitlines())
         status, answer = activation(manager, body)
