@@ -788,6 +788,11 @@ static int am_start(int tmp, void **self, struct yg_err *err)
 		return -1;
 	if (setenv("TZ", "UTC0", 1) < 0) /* or each name of a temporary file reads /etc/localtime */
 		return yg_fail_sys(err, errno, "setting the time zone");
+	/* Where libclamav 1.5 looks for whose signatures on databases to believe, and refuses to load
+	 * anything when that does not exist. Content has been verified before it gets here: nobody.
+	 */
+	if (setenv("CVD_CERTS_DIR", am->tmp_path, 1) < 0)
+		return yg_fail_sys(err, errno, "setting the folder of certificates");
 	cl_error_t r = cl_init(CL_INIT_DEFAULT);
 	if (r != CL_SUCCESS)
 		return yg_fail(err, YG_ESYSTEM, "libclamav: %s", cl_strerror(r));
