@@ -295,7 +295,7 @@ void install_link(void *self, const char *peer, const char *tag, int fd)
 		if (engine)
 			install_engine_link(engine, yg_take_fd(owned));
 	} else {
-		install_run_link(in, peer, tag, yg_take_fd(owned));
+		install_run_helper_link(in, peer, tag, yg_take_fd(owned));
 	}
 }
 

@@ -11,7 +11,7 @@
 #include "update/run.h"
 
 /* The parts of the install role among themselves. install.c: links and messages. install_engine.c: one
- * engine process. install_live.c: the engine of the live set, and moving over to another. install_run.c: one
+ * engine process. install_live.c: the engine of the live set, and moving over to another. install_run*.c: one
  * update run. install_mirror.c: the files that a relay serves. install_policy.c: SET_CONFIG.
  */
 
@@ -110,7 +110,7 @@ struct install_waiter {
 
 /* Takes the waiter over: joins the run under way, or starts one, or waits for its turn. */
 void install_run_ask(struct install *in, struct install_waiter *waiter);
-void install_run_link(struct install *in, const char *peer, const char *tag, int fd);
+void install_run_helper_link(struct install *in, const char *peer, const char *tag, int fd);
 void install_run_session_gone(struct install *in);
 void install_run_free(struct install *in);
 json_t *install_run_updated(const struct yg_set *from, const struct yg_set *to);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#pragma once
+
+#include "agent/install_impl.h"
+
+/* The parts of one update run among themselves. install_run.c: requests, results, failures.
+ * install_run_helper.c: its processes. install_run_plan.c, install_run_tuf.c, install_run_fetch.c,
+ * install_run_switch.c: what the states of src/update/run.h do on this computer. Everything that comes from
+ * outside goes fetch -> a nameless file -> verify -> an object, and is hashed here before it is believed.
+ */
+
+#define INSTALL_RUN_PATH 256 /* bytes */
+
+struct install_run_helper {
+	struct install_run *run;
+	const char *role;
+	struct yg_ipc *ipc;
+};
+
+struct install_run_item {
+	const struct yg_file *file; /* points into the set */
+	const struct yg_form *form;
+};
+
+struct install_run {
+	struct install *in;
+	struct yg_run run;
+	struct install_waiter *waiters;
+	json_t *body; /* of the first request */
+	bool relay, scheduled, all_families;
+	const char *job, *aim; /* point into body */
+	json_t *sources;       /* borrowed from body */
+	int64_t timeout_s;
+
+	char tag[48]; /* of the helpers */
+	struct install_run_helper fetch, verify;
+	bool spawning, begun;
+	struct yg_timer *pause, *watchdog;
+
+	struct yg_set *from; /* live before; NULL: none */
+	struct yg_set *set;  /* the plan's */
+	struct install_run_item *items;
+	size_t count, at;
+	uint64_t done_bytes, of_bytes;
+	int64_t told_ms;
+	int transfer, plain; /* the object under way, as it comes and decoded; -1 */
+	uint32_t tuf_id;     /* verify's tuf.fetch under way */
+	int tuf_fd;
+	char tuf_path[INSTALL_RUN_PATH];
+	struct install_engine *engine; /* being tried */
+	struct yg_store_report report;
+	int64_t root_next, root_last; /* of a relay: versions that agents may need */
+	bool told_relay, told_source;
+	bool tried_again; /* the engine of the new set ended once */
+};
+
+/* ---- install_run.c ---- */
+
+enum yg_logs_file install_run_log(const struct install_run *r);
+const json_t *install_run_source(const struct install_run *r);
+const char *install_run_source_url(const struct install_run *r);
+
+/* Another source may help, unless the fault is this computer's. May free the run. */
+void install_run_fail(struct install_run *r, const struct yg_err *why);
+/* No other source helps. May free the run. */
+void install_run_fail_here(struct install_run *r, const struct yg_err *why);
+/* May free the run. */
+void install_run_step(struct install_run *r, enum yg_run_event event);
+
+/* ---- install_run_helper.c ---- */
+
+void install_run_helper_spawn(struct install_run *r); /* ends in install_run_plan_begun */
+void install_run_helper_end(struct install_run *r);
+void install_run_helper_late(void *ctx); /* the watchdog; ctx: the run */
+
+/* ---- install_run_tuf.c ---- */
+
+extern const struct yg_ipc_handler install_run_tuf_asks[]; /* ctx: the helper */
+
+/* ---- install_run_fetch.c ---- */
+
+/* A nameless file on the store's disk. */
+int install_run_fetch_file(struct install_run *r, struct yg_err *err);
+/* The body of fetch.get, to the source that is asked now. */
+json_t *install_run_fetch_body(const struct install_run *r, const char *path, uint64_t max);
+/* One line for each conversation. */
+void install_run_fetch_log(struct install_run *r, const char *path, const struct yg_err *err,
+	const json_t *reply);
+void install_run_fetch(void *ctx);        /* FETCH */
+void install_run_fetch_verify(void *ctx); /* VERIFY */
+
+/* ---- install_run_plan.c ---- */
+
+void install_run_plan(void *ctx); /* PLAN */
+/* The reply of verify.begin. */
+void install_run_plan_begun(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err);
+/* Tell what was damaged and is whole again. */
+void install_run_plan_healed(struct install_run *r);
+
+/* ---- install_run_switch.c ---- */
+
+void install_run_switch_stage(void *ctx);
+void install_run_switch_trial(void *ctx);
+void install_run_switch(void *ctx);
