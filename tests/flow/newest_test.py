@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import time
 
 import pytest
 import site_parts as parts
@@ -118,6 +119,7 @@ def test_a_relay_when_the_source_is_away(made, folder):
     parts.until("the relay to be known", lambda: manager.computer("relay")["agent_state"] == "online")
     before = len(manager.process.log.read_text().splitlines())
     checked = newest(manager)["checked"]
+    time.sleep(1)  # it is a time in whole seconds: two checks can have the same
     made.point_manager_at_source()
     parts.until("a check at the relay", lambda: newest(manager)["checked"] > checked)
     assert newest(manager)["set"] == first["set"]
