@@ -181,7 +181,8 @@ static int by_path(const void *a, const void *b)
 }
 
 /* In a folder a path cannot be a file and a folder: files are sorted, so "a" and "a/b" may have others
- * between them ("a.x"); every prefix is looked up.
+ * between them ("a.x"); every prefix is looked up. No path is deeper than what staging and removing go
+ * down: a set that cannot be removed would stand in the way of every start.
  */
 static int check_paths(const struct yg_manifest *manifest, struct yg_err *err)
 {
@@ -190,7 +191,12 @@ static int check_paths(const struct yg_manifest *manifest, struct yg_err *err)
 		if (i > 0 && strcmp(manifest->files[i - 1].path, path) == 0)
 			return yg_fail(err, YG_EFORMAT, "files: '%s' is there twice", path);
 		char folder[YG_FILE_PATH_MAX + 1];
+		unsigned levels = 1;
 		for (const char *at = strchr(path, '/'); at; at = strchr(at + 1, '/')) {
+			if (++levels > YG_FILE_LEVELS_MAX)
+				return yg_fail(err, YG_ELIMIT,
+					"files: '%.64s': want at most %u levels, have more", path,
+					YG_FILE_LEVELS_MAX);
 			if (!yg_str_put(folder, sizeof(folder), "%.*s", (int)(at - path), path))
 				return yg_fail(err, YG_ELIMIT, "files: '%.64s': too long", path);
 			if (yg_manifest_file(manifest, folder))

@@ -19,6 +19,7 @@
 #define YG_MANIFEST_TRIAL_MAX 64u  /* samples of a kind */
 #define YG_COMPONENT_NAME_MAX 64u  /* bytes */
 #define YG_FILE_PATH_MAX      200u /* bytes, "/" included */
+#define YG_FILE_LEVELS_MAX    8u   /* parts of a path: folders, and the file itself */
 #define YG_DESCRIPTION_MAX    200u
 #define YG_FILE_SIZE_MAX      (4ull << 30) /* bytes of one file, plain */
 #define YG_SHA256_TEXT        65           /* bytes of a SHA-256 in hex, with the terminator */

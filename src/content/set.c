@@ -21,10 +21,14 @@ static int finish(struct yg_set *set, struct yg_err *err)
 {
 	if (set->count > 1)
 		qsort(set->components, set->count, sizeof(struct yg_manifest *), by_name);
-	for (size_t i = 1; i < set->count; i++) {
-		if (strcmp(set->components[i - 1]->component, set->components[i]->component) == 0)
-			return yg_fail(err, YG_EFORMAT, "component '%s' is there twice",
-				set->components[i]->component);
+	for (size_t i = 0; i < set->count; i++) {
+		const char *name = set->components[i]->component;
+		if (i > 0 && strcmp(set->components[i - 1]->component, name) == 0)
+			return yg_fail(err, YG_EFORMAT, "component '%s' is there twice", name);
+		/* What stands beside the components in a set's folder; see content/store.h. */
+		if (strcmp(name, "set.json") == 0 || strcmp(name, "iaulogs") == 0)
+			return yg_fail(err, YG_EFORMAT,
+				"component '%s': the name is taken in a set's folder", name);
 	}
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
 	if (yg_set_format(set, false, &text, err) < 0)

@@ -83,6 +83,22 @@ static void doubles(void **state)
 	assert_string_equal(err.msg, "component 'a-x' is there twice");
 }
 
+/* Names that a set's folder needs for itself. */
+static void taken(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"set.json", "iaulogs"};
+	for (size_t i = 0; i < YG_COUNT(names); i++) {
+		struct yg_err err = {0};
+		char want[80];
+		struct yg_manifest *one[] = {manifest(names[i], 1)};
+		assert_null(yg_set_new(one, 1, &err));
+		assert_true(yg_str_put(want, sizeof(want),
+			"component '%s': the name is taken in a set's folder", names[i]));
+		assert_string_equal(err.msg, want);
+	}
+}
+
 static const struct {
 	const char *text, *error;
 } rows[] = {
@@ -164,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(description),
 		cmocka_unit_test(doubles),
+		cmocka_unit_test(taken),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(collecting),
 	};
