@@ -21,11 +21,12 @@
 #define FOLDER      "relay" /* in the state folder; the tree of docs/repository.md */
 #define NAME_MAX_   200     /* bytes of a file's name */
 #define FILES_MAX   16384   /* descriptors: two a client at most */
-#define REVOKED_MAX 4096    /* serial numbers in one message */
-#define PEM_MAX     65536   /* bytes; a message is no larger */
-#define SHA_LEN     64      /* digits of a SHA-256 */
-#define RECENT      16      /* refused clients that are remembered */
-#define AGAIN_MS    60000   /* one of them is logged again after so long */
+#define REVOKED_MAX 10000   /* serial numbers; as many as a heartbeat's answer has (docs/wire.md) */
+#define LIST_MAX    (1u << 20) /* bytes of their list, in a file of its own */
+#define PEM_MAX     65536      /* bytes; a message is no larger */
+#define SHA_LEN     64         /* digits of a SHA-256 */
+#define RECENT      16         /* refused clients that are remembered */
+#define AGAIN_MS    60000      /* one of them is logged again after so long */
 #define RETRY_S     "30"
 
 struct refused {
@@ -40,7 +41,7 @@ struct relay {
 	uint16_t port;
 	struct yg_ipc *session, *install;
 	struct yg_server *server; /* NULL before relay.serve */
-	json_t *revoked;          /* array of serial numbers; NULL: none */
+	json_t *revoked;          /* object, its members named by serial numbers; NULL: none */
 	uint64_t refused;         /* clients that TLS let in and we did not */
 	struct refused recent[RECENT];
 	size_t next; /* of recent, to be overwritten */
@@ -50,12 +51,7 @@ struct relay {
 
 static bool is_revoked(const struct relay *relay, const char *serial)
 {
-	for (size_t i = 0; i < json_array_size(relay->revoked); i++) {
-		const char *one = json_string_value(json_array_get(relay->revoked, i));
-		if (one && strcmp(one, serial) == 0)
-			return true;
-	}
-	return false;
+	return json_object_get(relay->revoked, serial) != NULL;
 }
 
 /* A refused client comes back every few seconds: one line a minute says it. */
@@ -214,7 +210,7 @@ static const struct yg_server_route routes[] = {
 
 /* --- messages */
 
-static int check_revoked(const json_t *list, struct yg_err *err)
+static int read_serials(const json_t *list, json_t *out, struct yg_err *err)
 {
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *serial = json_string_value(json_array_get(list, i));
@@ -222,19 +218,40 @@ static int check_revoked(const json_t *list, struct yg_err *err)
 		if (len < 1 || len >= YG_X509_SERIAL || strspn(serial, "0123456789ABCDEF") != len)
 			return yg_fail(err, YG_EFORMAT, "revoked[%zu]: want upper-case hex digits",
 				i);
+		if (json_object_set_new(out, serial, json_true()) < 0)
+			return yg_fail_sys(err, ENOMEM, "revoked");
 	}
 	return 0;
 }
 
-static int serve(struct relay *relay, const json_t *body, struct yg_err *err)
+/* A short list is in the message; one that messages have no room for comes as {"revoked": […]} in a
+ * descriptor.
+ */
+static int read_revoked(const struct yg_ipc_msg *msg, json_t **out, struct yg_err *err)
 {
+	json_t *file YG_AUTO(yg_json) = NULL;
+	json_t *serials YG_AUTO(yg_json) = json_object();
+	json_t *list = NULL;
+	if (!serials)
+		return yg_fail_sys(err, ENOMEM, "revoked");
+	if (msg->fd_count > 0 && yg_json_read(msg->fds[0], LIST_MAX, &file, err) < 0)
+		return yg_wrap(err, "revoked");
+	if (yg_json_array(file ? file : msg->body, "revoked", REVOKED_MAX, &list, err) < 0 ||
+		read_serials(list, serials, err) < 0)
+		return -1;
+	*out = yg_take(serials);
+	return 0;
+}
+
+static int serve(struct relay *relay, const struct yg_ipc_msg *msg, struct yg_err *err)
+{
+	const json_t *body = msg->body;
 	struct yg_tls tls = {0};
-	json_t *revoked = NULL;
+	json_t *revoked YG_AUTO(yg_json) = NULL;
 	if (yg_json_str(body, "cert", PEM_MAX, &tls.cert, err) < 0 ||
 		yg_json_str(body, "key", PEM_MAX, &tls.key, err) < 0 ||
 		yg_json_str(body, "ca_bundle", PEM_MAX, &tls.cas, err) < 0 ||
-		yg_json_array(body, "revoked", REVOKED_MAX, &revoked, err) < 0 ||
-		check_revoked(revoked, err) < 0)
+		read_revoked(msg, &revoked, err) < 0)
 		return -1;
 	if (!relay->server) {
 		struct yg_server_options options = {.name = "relay",
@@ -257,7 +274,7 @@ static int serve(struct relay *relay, const json_t *body, struct yg_err *err)
 		return -1;
 	}
 	json_decref(relay->revoked);
-	relay->revoked = json_incref(revoked);
+	relay->revoked = yg_take(revoked);
 	return 0;
 }
 
@@ -265,7 +282,7 @@ static void on_serve(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	struct relay *relay = ctx;
 	struct yg_err err = {0};
-	if (serve(relay, msg->body, &err) < 0) {
+	if (serve(relay, msg, &err) < 0) {
 		(void)yg_wrap(&err, "relay.serve");
 		yg_log_err(YG_LOG_ERROR, "relay.serve", &err);
 		yg_ipc_reply_err(ipc, msg->id, &err);

@@ -114,6 +114,19 @@ static json_t *serve_body(const char *key)
 		"ca_bundle", world.ca.cert, "cert", world.relay.cert, "key", key);
 }
 
+/* relay.serve with the revoked certificates in a descriptor. NULL, or the failure. */
+static const struct yg_err *serve_list(struct yg_bytes list, struct yg_err *err)
+{
+	json_t *reply YG_AUTO(yg_json) = NULL;
+	json_t *body = serve_body(world.relay.key);
+	(void)json_object_del(body, "revoked");
+	int fd YG_AUTO(fd) = yg_fs_memfd("revoked", list, err);
+	assert_true(fd >= 0);
+	return yg_ipc_call(world.session, "relay.serve", body, &fd, 1, &reply, NULL, err) < 0
+		? err
+		: NULL;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -331,6 +344,52 @@ static void test_refusals(void **state)
 		200);
 }
 
+/* As many as a heartbeat brings are more than a message holds. */
+static void test_long_list(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *list, *error;
+	} bad[] = {
+		{"7", "relay.serve: revoked: want an array, have nothing"},
+		{"{", "relay.serve: revoked: JSON: line 1: "},
+		{"{\"revoked\":[\"ab\"]}", "relay.serve: revoked[0]: want upper-case hex digits"},
+	};
+	struct yg_err err = {0};
+	json_t *serials = json_array();
+	char serial[40];
+	for (unsigned i = 0; i < 9999; i++) {
+		(void)snprintf(serial, sizeof(serial), "%032X", i + 1);
+		assert_int_equal(json_array_append_new(serials, json_string(serial)), 0);
+	}
+	assert_int_equal(json_array_append_new(serials, json_string(world.revoked.serial)), 0);
+	json_t *list YG_AUTO(yg_json) = json_pack("{s:o}", "revoked", serials);
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(1u << 20);
+	assert_int_equal(yg_json_dump(list, &text, &err), 0);
+	assert_true(text.len > YG_IPC_SIZE_MAX);
+	assert_null(serve_list(yg_buf_bytes(&text), &err));
+	assert_int_equal(err.code, YG_OK);
+	struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(65537);
+	struct yg_client_reply answer = {0};
+	assert_int_equal(ask(&world.revoked, "/metadata/timestamp.json", NULL, true, &answer, &buf,
+				 &err),
+		403);
+	assert_int_equal(ask(&world.agent, "/metadata/timestamp.json", NULL, true, &answer, &buf,
+				 &err),
+		200);
+	/* A list that cannot be read leaves the one before. */
+	for (size_t i = 0; i < YG_COUNT(bad); i++) {
+		err = (struct yg_err){0};
+		assert_non_null(serve_list(yg_bytes_of(bad[i].list), &err));
+		if (strncmp(err.msg, bad[i].error, strlen(bad[i].error)) != 0)
+			fail_msg("want '%s', have '%s'", bad[i].error, err.msg);
+		err = (struct yg_err){0};
+		assert_int_equal(ask(&world.revoked, "/metadata/timestamp.json", NULL, true,
+					 &answer, &buf, &err),
+			403);
+	}
+}
+
 /* The folder above its own is out of its reach, also by descriptors it was started with. */
 static void test_sandbox(void **state)
 {
@@ -364,6 +423,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_serving),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_long_list),
 		cmocka_unit_test(test_sandbox),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
