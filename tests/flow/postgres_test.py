@@ -1,6 +1,7 @@
 """The Manager on a real PostgreSQL: the same line, and a server that restarts under it."""
 import os
 import pathlib
+import pwd
 import subprocess
 
 import pytest
@@ -18,7 +19,8 @@ class Postgres:
             pytest.skip("no PostgreSQL server programs here (tools/fetch-servers could not fetch them)")
         self.bin, self.folder = pathlib.Path(found), folder
         self.env = {**parts.clean_environment(), "LD_LIBRARY_PATH": os.environ.get("YAGURA_PG_LIB", ""), "LC_ALL": "C.UTF-8"}
-        self.prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.getuid() == 0 else []
+        nobody = pwd.getpwnam("nobody")  # initdb looks its user up
+        self.prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"] if os.getuid() == 0 else []
         done = subprocess.run([*self.prefix, self.bin / "initdb", "-D", folder / "d", "-A", "trust", "--no-sync", "-E", "UTF8",
                                "--locale=C.UTF-8", "-U", "yagura"], env=self.env, capture_output=True, text=True)
         if done.returncode != 0:

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,21 +64,42 @@ static bool find(void)
 	return find_in("/usr/lib/postgresql/*/bin");
 }
 
+static bool say(const char *file, const char *text)
+{
+	int fd YG_AUTO(fd) = open(file, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* PostgreSQL refuses to run as root, and looks its user up. In a user namespace we are nobody, to
+ * whom root's files are still his own, also the server's programs below /root. Where no namespace is
+ * allowed nobody gets the folder instead.
+ */
+static bool become_nobody(void)
+{
+	const struct passwd *user = getpwnam("nobody");
+	if (!user)
+		return false;
+	if (unshare(CLONE_NEWUSER) == 0) {
+		char uids[40];
+		char gids[40];
+		(void)snprintf(uids, sizeof(uids), "%u 0 1", (unsigned)user->pw_uid);
+		(void)snprintf(gids, sizeof(gids), "%u 0 1", (unsigned)user->pw_gid);
+		return say("/proc/self/setgroups", "deny") && say("/proc/self/uid_map", uids) &&
+			say("/proc/self/gid_map", gids);
+	}
+	return chown(server.dir, user->pw_uid, user->pw_gid) == 0 && setgroups(0, NULL) == 0 &&
+		setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
+}
+
 /* In the child: become nobody in particular, say nothing, and run. */
-static __attribute__((noreturn)) void run(const char *program, char *const argv[])
+static __attribute__((noreturn)) void run(const char *program, char *argv[])
 {
 	char path[600];
 	int len = snprintf(path, sizeof(path), "%s/%s", server.bin, program);
 	if (len < 0 || (size_t)len >= sizeof(path))
 		_exit(126);
-	if (geteuid() == 0) {
-		const struct passwd *user = getpwnam("postgres");
-		if (!user)
-			user = getpwnam("nobody");
-		if (!user || setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 ||
-			setuid(user->pw_uid) < 0)
-			_exit(126);
-	}
+	if (geteuid() == 0 && !become_nobody())
+		_exit(126);
 	(void)prctl(PR_SET_PDEATHSIG, SIGQUIT);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	(void)dup2(null, 0);
@@ -89,6 +111,7 @@ static __attribute__((noreturn)) void run(const char *program, char *const argv[
 	const char *libraries = getenv("YAGURA_PG_LIB");
 	if (libraries && setenv("LD_LIBRARY_PATH", libraries, 1) < 0)
 		_exit(126);
+	argv[0] = path; /* by which it finds the other programs and its files */
 	execv(path, argv);
 	_exit(127);
 }
@@ -187,16 +210,6 @@ const char *pg_server_start(const char **why)
 	if (!mkdtemp(server.dir) || chmod(server.dir, 0755) < 0) {
 		*why = "no temporary folder";
 		return NULL;
-	}
-	if (geteuid() == 0) {
-		const struct passwd *user = getpwnam("postgres");
-		if (!user)
-			user = getpwnam("nobody");
-		if (!user || chown(server.dir, user->pw_uid, user->pw_gid) < 0) {
-			*why = "no user but root to run PostgreSQL as";
-			(void)rmdir(server.dir);
-			return NULL;
-		}
 	}
 	int down[2];
 	int up[2];
