@@ -45,12 +45,12 @@
  * A `struct yg_server_request` ends in on_complete or in on_close, never elsewhere.
  */
 
-#define HEADERS_MAX 16384        /* bytes of request line and headers */
-#define BODY_MAX    (1u << 20)   /* bytes, preset */
-#define PIECE       (256u << 10) /* bytes of a file in memory at a time */
-#define ARGS_MAX    4            /* {names} in a route */
-#define ARG_MAX     256          /* bytes of one */
-#define LOGS_MAX    20           /* refusals logged in LOGS_MS; strangers must not fill the log */
+#define HEADERS_MAX 16384      /* bytes of request line and headers */
+#define BODY_MAX    (1u << 20) /* bytes, preset */
+#define PIECE       (60u << 10) /* bytes of a file in memory at a time: libevent rounds up to 64 KiB */
+#define ARGS_MAX    4           /* {names} in a route */
+#define ARG_MAX     256         /* bytes of one */
+#define LOGS_MAX    20          /* refusals logged in LOGS_MS; strangers must not fill the log */
 #define LOGS_MS     10000
 
 #define FILES_KEPT    512 /* descriptors for all but connections */

@@ -15,6 +15,7 @@
 #include "../../lib/pki.h"
 #include "core/fs.h"
 #include "core/json.h"
+#include "core/sandbox.h"
 #include "net/client.h"
 
 /* A server in a process of its own, and our client against it, on loopback. */
@@ -592,13 +593,21 @@ static void test_client_may_go_in_callback(void **state)
 
 /* --- strangers */
 
-static int dial(uint16_t port)
+/* in  room  bytes that the kernel keeps for us at a time; 0: as it likes */
+static int dial_with(uint16_t port, int room)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (room)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	return fd;
+}
+
+static int dial(uint16_t port)
+{
+	return dial_with(port, 0);
 }
 
 static void test_garbage(void **state)
@@ -639,6 +648,44 @@ static size_t speak(const char *bytes, size_t len, const char *answer, size_t ti
 		seen = times ? count_of(out, answer) : have;
 	}
 	return seen;
+}
+
+/* Address space of the plain server, in KiB. */
+static long server_size(void)
+{
+	char path[64], text[4096];
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)world.pids[2]);
+	int fd YG_AUTO(fd) = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = 0;
+	const char *at = strstr(text, "VmSize:");
+	assert_non_null(at);
+	return strtol(at + strlen("VmSize:"), NULL, 10);
+}
+
+/* A relay has thousands of clients that read slowly, and two gigabytes for all of them. */
+static void test_slow_readers(void **state)
+{
+	(void)state;
+	if (!yg_sandbox_walls())
+		skip(); /* a sanitizer's own memory */
+	enum { COUNT = 100 };
+	int fds[COUNT];
+	const char *wish = "GET /file HTTP/1.1\r\nHost: x\r\n\r\n";
+	char start[12];
+	long before = server_size();
+	for (size_t i = 0; i < COUNT; i++) {
+		fds[i] = dial_with(world.plain_port, 4096);
+		assert_int_equal(send(fds[i], wish, strlen(wish), MSG_NOSIGNAL), strlen(wish));
+		assert_int_equal(recv(fds[i], start, sizeof(start), MSG_WAITALL), sizeof(start));
+		assert_memory_equal(start, "HTTP/1.1 200", sizeof(start));
+	}
+	long more = server_size() - before;
+	for (size_t i = 0; i < COUNT; i++)
+		(void)close(fds[i]);
+	if (more > COUNT * 128L)
+		fail_msg("%d clients: want at most 128 KiB for one, have %ld", COUNT, more / COUNT);
 }
 
 #define GOOD "GET /rest/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -817,6 +864,7 @@ int main(void)
 		cmocka_unit_test(test_client_may_go_in_callback),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_http_by_hand),
+		cmocka_unit_test(test_slow_readers),
 		cmocka_unit_test(test_silent_client_is_cut),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_swap_and_free),

@@ -367,10 +367,24 @@ static void test_long_list(void **state)
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(1u << 20);
 	assert_int_equal(yg_json_dump(list, &text, &err), 0);
 	assert_true(text.len > YG_IPC_SIZE_MAX);
-	assert_null(serve_list(yg_buf_bytes(&text), &err));
-	assert_int_equal(err.code, YG_OK);
+	/* One that is connected already is refused from its next request on. */
 	struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(65537);
 	struct yg_client_reply answer = {0};
+	struct yg_tls tls = {.cert = world.revoked.cert,
+		.key = world.revoked.key,
+		.cas = world.ca.cert,
+		.peer_uri = RELAY};
+	struct yg_client *client YG_AUTO(yg_client) = yg_client_new(NULL, &tls, NULL, &err);
+	char url[128];
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/metadata/timestamp.json",
+		world.port);
+	struct yg_client_request request = {.url = url, .max = 65536, .any_status = true};
+	assert_int_equal(yg_client_text(client, &request, &buf, &answer, &err), 0);
+	assert_int_equal(answer.status, 200);
+	assert_null(serve_list(yg_buf_bytes(&text), &err));
+	assert_int_equal(err.code, YG_OK);
+	assert_int_equal(yg_client_text(client, &request, &buf, &answer, &err), 0);
+	assert_int_equal(answer.status, 403);
 	assert_int_equal(ask(&world.revoked, "/metadata/timestamp.json", NULL, true, &answer, &buf,
 				 &err),
 		403);
