@@ -14,6 +14,10 @@
 
 #define RELAY_PORT  4122
 #define REVOKED_MAX 10000 /* serial numbers in a heartbeat's answer */
+/* Certificates of one computer within a day: answers get lost, but whoever asks without end must not fill
+ * the list of revoked ones, which is bounded, when it is revoked itself.
+ */
+#define RENEWED_MAX 20
 
 static int restate(struct store *store, const char *id, struct yg_err *err)
 {
@@ -252,6 +256,16 @@ int op_agents_renew(struct store *store, const struct store_asker *asker, const 
 	json_t **out, struct yg_err *err)
 {
 	(void)args;
+	int64_t today = 0;
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM certificates WHERE computer = $1 AND issued > $2",
+		    YG_DB_ARGS(yg_db_text(asker->id), yg_db_int(store->clock_s - 86400)), &today,
+		    err) < 0)
+		return -1;
+	if (today >= RENEWED_MAX)
+		return yg_fail(err, YG_EAGAIN,
+			"computer '%s': had %d certificates within a day; try again later",
+			asker->id, RENEWED_MAX);
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT id, relay, hostname FROM computers WHERE id = $1 AND deleted = 0",
@@ -348,10 +362,14 @@ static int write_row(struct store *store, const struct store_asker *asker,
 	return restate(store, asker->id, err);
 }
 
-static int revoked(struct store *store, json_t **out, struct yg_err *err)
+static int revoked(struct store *store, bool relay, json_t **out, struct yg_err *err)
 {
 	json_t *list YG_AUTO(yg_json) = json_array();
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (!relay) { /* nobody connects to it */
+		*out = yg_take(list);
+		return 0;
+	}
 	if (yg_db_query(store->db,
 		    "SELECT serial FROM certificates WHERE revoked = 1 AND not_after > $1 ORDER BY not_after "
 		    "DESC LIMIT $2",
@@ -379,7 +397,7 @@ static int answer(struct store *store, const struct store_asker *asker, bool rel
 		store_policy_fingerprint(store, asker->id, fingerprint, err) < 0 ||
 		store_fact_get(store, "ca_bundle_sha256", &ca, err) < 0 ||
 		store_settings_for_agent(store, asker->id, relay, &settings, err) < 0 ||
-		revoked(store, &serials, err) < 0)
+		revoked(store, relay, &serials, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:o, s:I, s:{s:s}, s:O, s:O, s:s}", "time",
 				  store_time(store->clock_s), "interval_s", (json_int_t)interval_s,

@@ -6,7 +6,7 @@
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
-static int wake(struct store *store, const char *computer, struct yg_err *err)
+int store_command_wake(struct store *store, const char *computer, struct yg_err *err)
 {
 	if (!store->wake)
 		store->wake = json_object();
@@ -31,7 +31,7 @@ int store_command(struct store *store, const char *computer, const char *job, js
 			    YG_DB_ARGS(yg_db_text(computer), yg_db_text(text)), &same, err) < 0)
 			return -1;
 		if (same > 0)
-			return wake(store, computer, err);
+			return store_command_wake(store, computer, err);
 	}
 	if (yg_db_exec(store->db, "UPDATE computers SET last_seq = last_seq + 1 WHERE id = $1",
 		    YG_DB_ARGS(yg_db_text(computer)), NULL, err) < 0)
@@ -42,7 +42,19 @@ int store_command(struct store *store, const char *computer, const char *job, js
 		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(job), yg_db_text(text)), NULL,
 		    err) < 0)
 		return -1;
-	return wake(store, computer, err);
+	return store_command_wake(store, computer, err);
+}
+
+/* To each computer of a query's rows. */
+static int command_rows(struct store *store, const char *command, struct yg_rows *rows,
+	struct yg_err *err)
+{
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0)
+		if (store_command(store, yg_rows_text(rows, 0), NULL,
+			    json_pack("{s:s}", "command", command), err) < 0)
+			return -1;
+	return more;
 }
 
 int store_command_all(struct store *store, const char *command, const char *policy,
@@ -54,12 +66,17 @@ int store_command_all(struct store *store, const char *command, const char *poli
 		    "($1 = '' OR policy = $1)",
 		    YG_DB_ARGS(yg_db_text(policy)), &rows, err) < 0)
 		return -1;
-	int more;
-	while ((more = yg_rows_next(rows, err)) > 0)
-		if (store_command(store, yg_rows_text(rows, 0), NULL,
-			    json_pack("{s:s}", "command", command), err) < 0)
-			return -1;
-	return more;
+	return command_rows(store, command, rows, err);
+}
+
+int store_command_relays(struct store *store, const char *command, struct yg_err *err)
+{
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT id FROM computers WHERE relay = 1 AND deleted = 0 AND activated IS NOT NULL",
+		    YG_DB_NO_ARGS, &rows, err) < 0)
+		return -1;
+	return command_rows(store, command, rows, err);
 }
 
 /* The agent has seen numbers that we have not given: our database is older than its memory (it was

@@ -387,13 +387,13 @@ int op_computers_delete(struct store *store, const struct store_asker *asker, co
 		store_event(store, 251, id, NULL,
 			json_pack("{s:s, s:s}", "computer", name, "who", asker->name), err) < 0)
 		return -1;
-	/* Relays learn the revoked serial with their next heartbeat, the agents another relay's address. */
-	if (store_command_all(store, "settings", "", err) < 0)
+	/* Relays have to know the revoked serial at once; the others only that a relay is gone. */
+	if (relay != 0 ? store_command_all(store, "settings", "", err) < 0
+		       : store_command_relays(store, "settings", err) < 0)
 		return -1;
 	/* The session's held request for it asks again, and is refused. */
-	if (!store->wake)
-		store->wake = json_object();
-	(void)json_object_set_new(store->wake, id, json_true());
+	if (store_command_wake(store, id, err) < 0)
+		return -1;
 	return store_give(json_object(), out, err);
 }
 

@@ -146,6 +146,10 @@ int store_command(struct store *store, const char *computer, const char *job, js
 /* A command without a job to all activated computers, or those of a policy ("" for all). */
 int store_command_all(struct store *store, const char *command, const char *policy,
 	struct yg_err *err) YG_MUST_CHECK;
+int store_command_relays(struct store *store, const char *command, struct yg_err *err)
+	YG_MUST_CHECK;
+/* The session asks for this computer's commands again: who may not have any more hears so. */
+int store_command_wake(struct store *store, const char *computer, struct yg_err *err) YG_MUST_CHECK;
 
 /* computers.c */
 int store_computer_name(struct store *store, const char *id, char out[208], struct yg_err *err)

@@ -594,7 +594,11 @@ static void certificates(void **state)
 	struct agent agent;
 	activate(&world, &agent, "web1", false);
 	struct agent other;
+	struct agent relay;
 	activate(&world, &other, "web2", false);
+	activate(&world, &relay, "relay1", true);
+	json_decref(commands(&world, &other));
+	json_decref(commands(&world, &relay));
 
 	/* Renewed: both are good until the old one runs out; the event says so. */
 	struct agent old = agent;
@@ -613,15 +617,36 @@ static void certificates(void **state)
 	assert_string_equal(err.cause, "auth.revoked");
 	assert_int_equal(agent_try(&world, &old, "agents.commands", NULL, &out, &err), -1);
 	assert_string_equal(err.cause, "auth.revoked");
-	json_t *reply YG_AUTO(yg_json) = heartbeat(&world, &other);
+	json_t *reply YG_AUTO(yg_json) = heartbeat(&world, &relay);
 	assert_int_equal(json_array_size(json_object_get(reply, "revoked")), 2);
+	json_t *no_relay YG_AUTO(yg_json) = heartbeat(&world, &other);
+	assert_int_equal(json_array_size(json_object_get(no_relay, "revoked")), 0);
+	/* Relays are called to hear it at once; a relay that goes concerns everybody. */
+	json_t *told YG_AUTO(yg_json) = commands(&world, &relay);
+	assert_string_equal(text(json_array_get(told, 0), "command"), "settings");
+	json_t *untold YG_AUTO(yg_json) = commands(&world, &other);
+	assert_int_equal(json_array_size(untold), 0);
+	json_decref(person(&world, "computers.delete", json_pack("{s:s}", "id", relay.id)));
+	json_t *gone YG_AUTO(yg_json) = commands(&world, &other);
+	assert_string_equal(text(json_array_get(gone, 0), "command"), "settings");
 	char message[128];
 	(void)snprintf(message, sizeof(message), "computer '%s': no such computer", agent.id);
 	person_fails(&world, "computers.get", json_pack("{s:s}", "id", agent.id), YG_EABSENT,
 		message);
 
 	/* It was told once, not as often as it knocked. */
-	want_history(&world, since, "708 251 770");
+	want_history(&world, since, "708 251 770 708 251");
+
+	/* Nobody gets certificates without end, and tomorrow is another day. */
+	for (int i = 0; i < 19; i++) {
+		json_decref(agent_does(&world, &other, "agents.renew", NULL));
+		certify(&world, &other);
+	}
+	assert_int_equal(agent_try(&world, &other, "agents.renew", NULL, &out, &err), -1);
+	assert_int_equal(err.code, YG_EAGAIN);
+	assert_non_null(strstr(err.msg, "had 20 certificates within a day; try again later"));
+	world.store->now_s = yg_clock_now_s() + 86401;
+	json_decref(agent_does(&world, &other, "agents.renew", NULL));
 
 	/* An expired one is refused even when TLS let it through. */
 	world.store->now_s = 4102444800 + 86400;
