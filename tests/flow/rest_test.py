@@ -169,6 +169,13 @@ def test_a_reading_key_only_reads(api):
                                ("PATCH", "/settings", {"direct_fallback": not before["direct_fallback"]}), ("GET", "/keys", None),
                                ("POST", "/keys", {"name": "x", "role": "full"})):
         assert refusal(api, method, path, body, want=403, key=key)["code"] == "forbidden"
+    for method, path, operation in api.document.operations():
+        path = path.removeprefix("/api/v1").replace("{id}", NOBODY)
+        if method == "GET" and path != "/keys":
+            status, _ = api.manager.request(method, path, key=key)
+            assert status in (200, 404), (path, status)
+        elif "requestBody" not in operation:
+            refusal(api, method, path, want=403, key=key)
     assert api("GET", "/settings") == before
 
 
