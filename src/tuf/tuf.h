@@ -52,10 +52,11 @@ struct yg_tuf_ops {
 	int (*fetch)(void *ctx, const char *path, size_t max, struct yg_buf *buf,
 		struct yg_err *err);
 
-	/* What `save` was last given under this name: "root.json", "timestamp.json", "snapshot.json",
-	 * "targets.json", "<role>.json". Names are safe as one path component.
+	/* What `save` was last given under this name: "root.json", "root@2.json" (every later version),
+	 * "timestamp.json", "snapshot.json", "targets.json", "<role>.json". Names are safe as one path
+	 * component.
 	 * errors  YG_EABSENT; any other failure is taken as a broken cache and fetched again, except
-	 *         for "root.json", where it is the failure of the refresh
+	 *         for roots, where it is the failure of the refresh
 	 */
 	int (*load)(void *ctx, const char *name, struct yg_buf *buf, struct yg_err *err);
 
@@ -81,8 +82,9 @@ struct yg_tuf *yg_tuf_new(const struct yg_tuf_ops *ops, void *ctx, int64_t now, 
 void yg_tuf_free(struct yg_tuf *tuf);
 YG_DEFINE_AUTO(yg_tuf);
 
-/* The root that came with the installation (5.2): checked against its own keys, and saved as
- * "root.json" unless a root is kept already. Without this call, a kept root is needed.
+/* The root that came with the installation (5.2): checked against its own keys. From it on, each kept root
+ * that the one before has signed is taken; one that nobody vouches for is nothing, whatever its version.
+ * Without this call a kept "root.json" is needed, and believed.
  * errors  tuf.format, tuf.signature, tuf.threshold; those of load and save
  */
 int yg_tuf_trust(struct yg_tuf *tuf, struct yg_bytes root, struct yg_err *err) YG_MUST_CHECK;

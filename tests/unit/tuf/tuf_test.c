@@ -585,6 +585,27 @@ static void installed(void **state)
 	assert_int_equal(sim_run(&sim, TARGET, &out, &err), 0);
 	assert_string_equal(json_string_value(json_array_get(sim.requests, 0)),
 		"metadata/4.root.json");
+	/* A stranger's root in its place is nothing: the chain from the installed one counts. */
+	json_t *strange YG_AUTO(yg_json) = json_deep_copy(sim.root);
+	sim_add_key(&sim, strange, "stranger", "stranger");
+	sim_role(strange, "root", "stranger", 1);
+	sim_set(strange, "version", 4);
+	char *planted YG_AUTO(mem) = sim_sign(&sim, strange, "stranger");
+	(void)json_object_set_new(sim.cache, "root.json", json_string(planted));
+	(void)json_object_set_new(sim.cache, "root@4.json", json_string(planted));
+	assert_int_equal(sim_run(&sim, TARGET, &out, &err), 0);
+	assert_string_equal(json_string_value(json_array_get(sim.requests, 0)),
+		"metadata/4.root.json");
+	assert_true(json_equal(json_object_get(sim.cache, "root.json"),
+		json_object_get(sim.remote, "metadata/3.root.json")));
+	/* A source that hides newer roots turns nobody back. */
+	json_t *third YG_AUTO(yg_json) = json_incref(
+		json_object_get(sim.remote, "metadata/3.root.json"));
+	(void)json_object_del(sim.remote, "metadata/3.root.json");
+	assert_int_equal(sim_run(&sim, TARGET, &out, &err), 0);
+	assert_string_equal(json_string_value(json_array_get(sim.requests, 0)),
+		"metadata/4.root.json");
+	(void)json_object_set(sim.remote, "metadata/3.root.json", third);
 	/* An installed root that is newer than the kept one wins. */
 	json_t *newest = json_object_get(sim.remote, "metadata/3.root.json");
 	(void)json_object_set(sim.cache, "root.json", sim.root_doc);
