@@ -365,6 +365,16 @@ static const char *wanted_peer(const struct yg_tls_ctx *tls)
 	return tls->peer_uri ? tls->peer_uri : tls->peer_prefix;
 }
 
+/* libcurl's versions differ in whether a connection that waits for the proxy's tunnel is one. */
+static bool is_connected(const struct yg_client_call *call, curl_off_t connect_us,
+	long connect_status)
+{
+	const char *proxy = call->client->proxy;
+	bool tunnel = proxy && strncmp(proxy, "http", 4) == 0 &&
+		strncmp(call->url, "https:", 6) == 0;
+	return tunnel ? connect_status / 100 == 2 : connect_us > 0;
+}
+
 static int fail(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 {
 	long status = 0, connect_status = 0, sys = 0;
@@ -388,7 +398,7 @@ static int fail(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 		.issuer = call->tls.issuer,
 		.detail = code == CURLE_OK ? said : words,
 		.tls_alert = code != CURLE_OK && is_alert(words),
-		.connected = connect_us > 0,
+		.connected = is_connected(call, connect_us, connect_status),
 		.proxy_status = connect_status,
 		.status = status,
 		.type = call->reply.type,

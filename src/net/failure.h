@@ -29,7 +29,7 @@ struct yg_failure {
 	const char *issuer;
 	const char *detail; /* curl's or OpenSSL's own words */
 	bool tls_alert;     /* the peer ended the handshake with an alert about us */
-	bool connected;     /* TCP was connected (to the proxy when there is one) */
+	bool connected;     /* over TCP, and through the proxy when it makes a tunnel */
 	long proxy_status;  /* HTTP status of a CONNECT, or 0 */
 	long status;        /* HTTP status, or 0 */
 	const char *type;   /* content type of the reply; "" */
