@@ -199,8 +199,9 @@ static bool is_loaded(struct link *link, const struct yg_ipc_msg *msg)
 
 static int narrow(const struct am *am, int set, struct yg_err *err)
 {
-	const struct yg_sandbox_path paths[] = {{am->tmp, true}, {set, false}};
-	return yg_sandbox_narrow(paths, set >= 0 ? 2 : 1, err);
+	int certs YG_AUTO(fd) = open(YG_AM_NO_CERTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct yg_sandbox_path paths[] = {{am->tmp, true}, {set, false}, {certs, false}};
+	return yg_sandbox_narrow(paths, set < 0 ? 1 : certs < 0 ? 2 : 3, err);
 }
 
 static void load_work(void *arg)

@@ -788,10 +788,10 @@ static int am_start(int tmp, void **self, struct yg_err *err)
 		return -1;
 	if (setenv("TZ", "UTC0", 1) < 0) /* or each name of a temporary file reads /etc/localtime */
 		return yg_fail_sys(err, errno, "setting the time zone");
-	/* Where libclamav 1.5 looks for whose signatures on databases to believe, and refuses to load
-	 * anything when that does not exist. Content has been verified before it gets here: nobody.
+	/* Whose signatures on databases to believe: nobody's, content was verified before it got here.
+	 * libclamav 1.5 refuses to load anything when the folder that it would look into does not exist.
 	 */
-	if (setenv("CVD_CERTS_DIR", am->tmp_path, 1) < 0)
+	if (setenv("CVD_CERTS_DIR", YG_AM_NO_CERTS, 1) < 0)
 		return yg_fail_sys(err, errno, "setting the folder of certificates");
 	cl_error_t r = cl_init(CL_INIT_DEFAULT);
 	if (r != CL_SUCCESS)
