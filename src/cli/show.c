@@ -49,9 +49,7 @@ char *show_value(const struct cli *cli, const json_t *value, const char *path)
 	for (size_t i = 0; text && *text && i < YG_COUNT(words); i++) {
 		if (strcmp(words[i].path, path) != 0)
 			continue;
-		const char *rest;
-		const char *word = yg_word(words[i].words, text, cli->lang, &rest);
-		return text_join(word, rest);
+		return text_join(yg_word(words[i].words, text, cli->lang), "");
 	}
 	return text_value(show_at(value, path), cli->lang);
 }

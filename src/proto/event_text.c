@@ -139,9 +139,7 @@ static int put_string(struct render *r, enum yg_event_type type, const char *tex
 		return put_cause(r, text, err);
 	if (type == YG_EVENT_SET && strlen(text) > 12)
 		return put(r, text, 12, err);
-	const char *rest;
-	text = yg_word(words_of(type), text, r->lang, &rest);
-	return put_clean(r, text, err) < 0 ? -1 : put_clean(r, rest, err);
+	return put_clean(r, yg_word(words_of(type), text, r->lang), err);
 }
 
 static int put_integer(struct render *r, enum yg_event_type type, int64_t n, struct yg_err *err)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "proto/word.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "core/attr.h"
-
-#define KEY "key " /* "key NAME" */
 
 static const struct {
 	enum yg_words words;
@@ -82,16 +79,12 @@ static const struct {
 
 	{YG_WORDS_WHO, "system", {"the system", "システム"}},
 	{YG_WORDS_WHO, "schedule", {"schedule", "予約タスク"}},
-	{YG_WORDS_WHO, KEY, {"API key ", "APIキー "}},
 };
 
-const char *yg_word(enum yg_words words, const char *word, enum yg_lang lang, const char **rest)
+const char *yg_word(enum yg_words words, const char *word, enum yg_lang lang)
 {
-	size_t key = strlen(KEY);
-	bool named = words == YG_WORDS_WHO && strncmp(word, KEY, key) == 0;
-	*rest = named ? word + key : "";
 	for (size_t i = 0; i < YG_COUNT(table); i++)
-		if (table[i].words == words && strcmp(table[i].word, named ? KEY : word) == 0)
+		if (table[i].words == words && strcmp(table[i].word, word) == 0)
 			return table[i].text[lang];
 	return word;
 }

@@ -14,13 +14,11 @@ enum yg_words {
 	YG_WORDS_KIND,   /* of jobs and computers; levels and origins of events; roles */
 	YG_WORDS_PHASE,  /* of an update or a job */
 	YG_WORDS_REASON, /* of a hold, of a file without a verdict, of lost events */
-	YG_WORDS_WHO,    /* who asked: "system", "schedule", "key NAME" */
+	YG_WORDS_WHO,    /* who asked, when that was no person: "system", "schedule" */
 };
 
-/* `word` in a language; itself when nothing is known of it.
- * out  *rest  what follows it as it is: NAME of "key NAME"; else ""
- */
-const char *yg_word(enum yg_words words, const char *word, enum yg_lang lang, const char **rest);
+/* `word` in a language; itself when nothing is known of it. */
+const char *yg_word(enum yg_words words, const char *word, enum yg_lang lang);
 
 /* One row of the table, for its test. NULL behind the end. */
 const char *yg_word_row(size_t row, enum yg_words *words, const char **en, const char **ja);

@@ -149,6 +149,9 @@ int op_keys_create(struct store *store, const struct store_asker *asker, const j
 		return -1;
 	if (name[0] == '\0')
 		return yg_fail(err, YG_EFORMAT, "name: want 1..200 bytes, have none");
+	if (strcmp(name, "system") == 0 || strcmp(name, "schedule") == 0)
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"name: '%s' is what the Manager calls itself in events", name);
 	if (strcmp(role, "full") != 0 && strcmp(role, "read") != 0)
 		return yg_fail(err, YG_EFORMAT, "role: want full or read, have '%s'", role);
 	return make(store, asker, name, role, out, err);

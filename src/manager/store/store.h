@@ -31,7 +31,7 @@ struct store_asker {
 	enum store_caller caller;
 	enum store_kind kind;
 	char id[40];    /* of the key or the computer; "" for system */
-	char name[208]; /* for texts: "key admin", "system", or a computer's name */
+	char name[208]; /* for texts: a key's or a computer's, "system", "schedule" */
 	bool full;      /* the key may change things */
 	enum yg_lang lang;
 };

@@ -348,9 +348,9 @@ class FarManager(unittest.TestCase):
         for word in ("管理対象 (オンライン)", "保護中", "最新"):
             self.assertIn(word, out)
         self.manager.answers["GET", "jobs"] = {"next": None, "items": [
-            {"id": JOB, "kind": "release_hold", "state": "done", "outcome": "failed", "by": "key ops"}]}
+            {"id": JOB, "kind": "release_hold", "state": "done", "outcome": "failed", "by": "schedule"}]}
         out = self.ask("jobs", "--lang", "ja")[1]
-        for word in ("保留の解除", "完了", "失敗", "APIキー ops"):
+        for word in ("保留の解除", "完了", "失敗", "予約タスク"):
             self.assertIn(word, out)
         self.assertIn("release hold", self.ask("jobs")[1])
 

@@ -399,6 +399,10 @@ static void first_start(void **state)
 static void who_may_what(void **state)
 {
 	WORLD(world);
+	/* Events tell who did what: no key can be taken for the Manager itself. */
+	person_fails(&world, "keys.create",
+		json_pack("{s:s, s:s}", "name", "schedule", "role", "full"), YG_EFORMAT,
+		"name: 'schedule' is what the Manager calls itself in events");
 	json_t *made YG_AUTO(yg_json) = person(&world, "keys.create",
 		json_pack("{s:s, s:s}", "name", "looker", "role", "read"));
 	char reader[128];
