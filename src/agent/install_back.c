@@ -100,14 +100,6 @@ static int prepare(struct install *in, struct install_back *back, struct yg_err 
 	return yg_store_check(in->store, back->to, err);
 }
 
-static bool has_engine(const struct yg_set *set)
-{
-	for (size_t i = 0; i < set->count; i++)
-		if (strncmp(set->components[i]->component, "am-", 3) == 0)
-			return true;
-	return false;
-}
-
 void install_back_start(struct install *in, const char *reason,
 	void (*done)(void *ctx, const struct yg_err *err), void *ctx)
 {
@@ -135,7 +127,7 @@ void install_back_start(struct install *in, const char *reason,
 		finish(in, &err);
 		return;
 	}
-	if (has_engine(to)) {
+	if (install_live_wants(to)) {
 		(void)install_engine_new(in, back->to, up, down, in);
 		return;
 	}

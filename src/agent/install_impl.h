@@ -77,6 +77,8 @@ struct install_live {
 
 void install_live_init(struct install *in);
 void install_live_done(struct install *in);
+/* Whether there is something for an engine in it. */
+bool install_live_wants(const struct yg_set *set);
 /* Have an engine for what `lib` leads to, unless there is one. */
 void install_live_ensure(struct install *in);
 /* `engine` (loaded; taken over) is the live one from now on: walk is joined to it, the old one retires. */

@@ -44,14 +44,19 @@ void install_live_tell(struct install *in)
 		yg_log_err(YG_LOG_WARN, "engine.state", &err);
 }
 
+bool install_live_wants(const struct yg_set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (strncmp(set->components[i]->component, "am-", 3) == 0)
+			return true;
+	return false;
+}
+
 static bool wants_engine(struct install *in, const char *digest)
 {
 	struct yg_err err = {0};
 	struct yg_set *set YG_AUTO(yg_set) = yg_store_set(in->store, digest, &err);
-	for (size_t i = 0; set && i < set->count; i++)
-		if (strncmp(set->components[i]->component, "am-", 3) == 0)
-			return true;
-	return false;
+	return set && install_live_wants(set);
 }
 
 /* Not even one start with half of a set: what keeps clean files clean may be in the other half. */

@@ -20,14 +20,6 @@ void install_run_switch_stage(void *ctx)
 		install_run_fail_here(r, &err);
 }
 
-static bool has_engine(const struct yg_set *set)
-{
-	for (size_t i = 0; i < set->count; i++)
-		if (strncmp(set->components[i]->component, "am-", 3) == 0)
-			return true;
-	return false;
-}
-
 static void refuse_content(struct install_run *r, const struct yg_err *why)
 {
 	struct yg_err err = *why;
@@ -80,7 +72,8 @@ void install_run_switch_trial(void *ctx)
 {
 	struct install_run *r = ctx;
 	const struct install_engine *live = r->in->live.engine;
-	if (r->relay || !has_engine(r->set) || (live && strcmp(live->set, r->set->digest) == 0)) {
+	if (r->relay || !install_live_wants(r->set) ||
+		(live && strcmp(live->set, r->set->digest) == 0)) {
 		install_run_step(r, YG_RUN_OK);
 		return;
 	}
@@ -114,7 +107,7 @@ static int swap_agent(struct install_run *r, struct yg_err *err)
 	yg_store_link(r->in->store, YG_STORE_LIB, lib);
 	if (yg_store_check(r->in->store, r->set->digest, err) < 0)
 		return -1;
-	if (r->engine == NULL && has_engine(r->set) && strcmp(lib, r->set->digest) != 0 &&
+	if (r->engine == NULL && install_live_wants(r->set) && strcmp(lib, r->set->digest) != 0 &&
 		!(r->in->live.engine && strcmp(r->in->live.engine->set, r->set->digest) == 0))
 		return yg_fail_cause(err, YG_EAGAIN, "engine.crash",
 			"the engine ended after it had judged the samples");
