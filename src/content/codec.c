@@ -193,11 +193,11 @@ static int zstd_encode(int in, struct sink *from, struct sink *to, int level, st
 }
 
 /* Read on to the end, for hash and size alone: when decoding failed, whether these are the bytes that
- * were vouched for is what the failure is called by.
+ * were vouched for is what the failure is called by (somebody may have changed them meanwhile).
  */
 static int drain(int in, struct sink *from, struct yg_err *err)
 {
-	uint8_t piece[4096];
+	uint8_t piece[65536];
 	ssize_t n = 0;
 	struct yg_err why = {0};
 	while (!from->over && (n = get(in, piece, sizeof(piece), err)) > 0) {
@@ -209,9 +209,26 @@ static int drain(int in, struct sink *from, struct yg_err *err)
 
 /* ---- the interface ---- */
 
+/* The decoder sees only bytes that were vouched for: what a stranger sends is hashed, no more. */
+static int check_transferred(int in, const struct yg_form *form, struct yg_err *err)
+{
+	struct sink from YG_AUTO(sink) = {.fd = -1, .max = form->size, .hash = yg_hash_new(err)};
+	off_t start = lseek(in, 0, SEEK_CUR);
+	if (!from.hash)
+		return -1;
+	if (start < 0)
+		return yg_fail_sys(err, errno, "seeking");
+	if (drain(in, &from, err) < 0 ||
+		sink_check(&from, "transferred", form->sha256, form->size, err) < 0)
+		return -1;
+	return lseek(in, start, SEEK_SET) < 0 ? yg_fail_sys(err, errno, "seeking") : 0;
+}
+
 int yg_codec_decode(int in, int out, const struct yg_form *form, const char *sha256, uint64_t size,
 	struct yg_err *err)
 {
+	if (check_transferred(in, form, err) < 0)
+		return -1;
 	struct sink from YG_AUTO(sink) = {.fd = -1, .max = form->size, .hash = yg_hash_new(err)};
 	struct sink to YG_AUTO(sink) = {.fd = out, .max = size, .hash = yg_hash_new(err)};
 	if (!from.hash || !to.hash)

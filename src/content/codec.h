@@ -10,10 +10,10 @@
 
 #define YG_CODEC_WINDOW_LOG_MAX 23 /* 8 MiB: the most that a decoder must hold */
 
-/* Decode from `in` (from its present position to its end) to `out` (at its present position).
- * Nothing is believed: the transfer bytes must have form->size and form->sha256, the plain bytes
- * `size` and `sha256`; never more than `size` bytes are written. What was written is worthless
- * unless this returns 0.
+/* Decode from `in` (a file; from its present position to its end) to `out` (at its present position).
+ * Nothing is believed: the transfer bytes must have form->size and form->sha256, before the decoder
+ * sees any of them; the plain bytes `size` and `sha256`; never more than `size` bytes are written.
+ * What was written is worthless unless this returns 0.
  * errors  YG_EUNTRUSTED cause content.hash, content.size: not the bytes that were vouched for, whatever
  *         else is wrong with them; YG_EFORMAT cause content.format: those bytes, but no zstd frame, or
  *         one that needs more memory than allowed; YG_ESYSTEM read or write failed
