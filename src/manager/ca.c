@@ -50,6 +50,7 @@ struct ca {
 	char manager_id[40];
 	bool ready; /* known to the store: requests are answered */
 	struct yg_timer *again;
+	unsigned session_round; /* grows with each session role that is linked */
 };
 
 /* ---- getting the key ---- */
@@ -306,6 +307,7 @@ static void client(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 struct issued {
 	struct ca *ca;
 	uint32_t id;
+	unsigned round; /* of the session that asked */
 	json_t *reply;
 };
 
@@ -314,11 +316,14 @@ static void recorded(void *ctx, json_t *result, const struct yg_err *err)
 	struct issued *issued = ctx;
 	struct ca *ca = issued->ca;
 	(void)result;
-	/* The session may have been replaced meanwhile: its agent comes again. */
-	if (ca->session.ipc && err->code != YG_OK)
-		yg_ipc_reply_err(ca->session.ipc, issued->id, err);
-	else if (ca->session.ipc)
-		yg_ipc_reply(ca->session.ipc, issued->id, json_incref(issued->reply), NULL, 0);
+	/* The session may have been replaced meanwhile: its agent comes again, and the number of the
+	 * question may be another agent's by now.
+	 */
+	struct yg_ipc *ipc = issued->round == ca->session_round ? ca->session.ipc : NULL;
+	if (ipc && err->code != YG_OK)
+		yg_ipc_reply_err(ipc, issued->id, err);
+	else if (ipc)
+		yg_ipc_reply(ipc, issued->id, json_incref(issued->reply), NULL, 0);
 	json_decref(issued->reply);
 	free(issued);
 }
@@ -380,7 +385,7 @@ static void agent(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		yg_ipc_reply_err(ipc, msg->id, &err);
 		return;
 	}
-	*issued = (struct issued){.ca = ca, .id = msg->id};
+	*issued = (struct issued){.ca = ca, .id = msg->id, .round = ca->session_round};
 	if (issue_agent(ca, msg->body, &issued->reply, &record, &err) < 0) {
 		yg_ipc_reply_err(ipc, msg->id, &err);
 		free(issued);
@@ -440,6 +445,7 @@ static void link_to(void *self, const char *peer, const char *tag, int fd)
 		call_link_set(&ca->content, ca->env->loop, fd, "content", content_handlers, closed,
 			ca);
 	} else {
+		ca->session_round++;
 		call_link_set(&ca->session, ca->env->loop, fd, "session", session_handlers, closed,
 			ca);
 	}

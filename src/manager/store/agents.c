@@ -17,7 +17,7 @@
 /* Certificates of one computer within a day: answers get lost, but whoever asks without end must not fill
  * the list of revoked ones, which is bounded, when it is revoked itself.
  */
-#define RENEWED_MAX 20
+#define RENEWED_MAX 50
 
 static int restate(struct store *store, const char *id, struct yg_err *err)
 {
@@ -143,6 +143,22 @@ static int insert(struct store *store, const char *id, const struct token *token
 		NULL, err);
 }
 
+/* errors  YG_EAGAIN it had enough certificates for now */
+static int check_issued(struct store *store, const char *computer, struct yg_err *err)
+{
+	int64_t today = 0;
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM certificates WHERE computer = $1 AND issued > $2",
+		    YG_DB_ARGS(yg_db_text(computer), yg_db_int(store->clock_s - 86400)), &today,
+		    err) < 0)
+		return -1;
+	if (today >= RENEWED_MAX)
+		return yg_fail(err, YG_EAGAIN,
+			"computer '%s': had %d certificates within a day; try again later",
+			computer, RENEWED_MAX);
+	return 0;
+}
+
 int op_agents_activate(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
@@ -166,6 +182,8 @@ int op_agents_activate(struct store *store, const struct store_asker *asker, con
 	if (hello.relay && !token.relay)
 		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token",
 			"activation token: it is not for relays, and the agent is one");
+	if (id[0] != '\0' && check_issued(store, id, err) < 0)
+		return -1;
 	if (id[0] == '\0') {
 		char made[YG_UUID_TEXT];
 		if (yg_random_uuid(made, err) < 0 ||
@@ -256,16 +274,8 @@ int op_agents_renew(struct store *store, const struct store_asker *asker, const 
 	json_t **out, struct yg_err *err)
 {
 	(void)args;
-	int64_t today = 0;
-	if (yg_db_number(store->db,
-		    "SELECT count(*) FROM certificates WHERE computer = $1 AND issued > $2",
-		    YG_DB_ARGS(yg_db_text(asker->id), yg_db_int(store->clock_s - 86400)), &today,
-		    err) < 0)
+	if (check_issued(store, asker->id, err) < 0)
 		return -1;
-	if (today >= RENEWED_MAX)
-		return yg_fail(err, YG_EAGAIN,
-			"computer '%s': had %d certificates within a day; try again later",
-			asker->id, RENEWED_MAX);
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT id, relay, hostname FROM computers WHERE id = $1 AND deleted = 0",

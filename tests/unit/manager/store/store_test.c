@@ -642,13 +642,23 @@ static void certificates(void **state)
 	want_history(&world, since, "708 251 770 708 251");
 
 	/* Nobody gets certificates without end, and tomorrow is another day. */
-	for (int i = 0; i < 19; i++) {
+	for (int i = 0; i < 49; i++) {
 		json_decref(agent_does(&world, &other, "agents.renew", NULL));
 		certify(&world, &other);
 	}
 	assert_int_equal(agent_try(&world, &other, "agents.renew", NULL, &out, &err), -1);
 	assert_int_equal(err.code, YG_EAGAIN);
-	assert_non_null(strstr(err.msg, "had 20 certificates within a day; try again later"));
+	assert_non_null(strstr(err.msg, "had 50 certificates within a day; try again later"));
+	/* Nor by its token, again and again. */
+	json_t *token YG_AUTO(yg_json) = person(&world, "tokens.create", NULL);
+	struct agent eager = {.hostname = "web4"};
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(activate_with(&world, text(token, "token"), "csr", &eager, &err),
+			0);
+		certify(&world, &eager);
+	}
+	assert_int_equal(activate_with(&world, text(token, "token"), "csr", &eager, &err), -1);
+	assert_int_equal(err.code, YG_EAGAIN);
 	world.store->now_s = yg_clock_now_s() + 86401;
 	json_decref(agent_does(&world, &other, "agents.renew", NULL));
 
