@@ -261,7 +261,7 @@ static int open_control(struct agent *a, struct yg_err *err)
 	int rc = a->control < 0 ? -1 : bind(a->control, (const struct sockaddr *)&at, sizeof(at));
 	(void)umask(before);
 	if (rc < 0 || listen(a->control, 64) < 0)
-		return yg_fail_sys(err, errno, "making '%s/run/control.sock'", a->root_path);
+		return yg_fail_sys(err, errno, "making '%s/run/yagura/control.sock'", a->root_path);
 	return 0;
 }
 
@@ -272,7 +272,7 @@ static int open_all(struct agent *a, struct yg_err *err)
 	a->root = yg_fs_open_dir(AT_FDCWD, a->root_path, err);
 	a->all = a->root < 0 ? -1 : yg_fs_open_dir(AT_FDCWD, "/", err);
 	if (a->all < 0 || open_folder(a->root, STATE, 0755, &a->state, err) < 0 ||
-		open_folder(a->root, "run", 0755, &a->run, err) < 0 ||
+		open_folder(a->root, "run/yagura", 0755, &a->run, err) < 0 ||
 		open_folder(a->state, "state/identity", 0700, &a->identity, err) < 0 ||
 		open_folder(a->state, "state/session", 0700, &a->session, err) < 0 ||
 		open_folder(a->state, "state/am-tmp", 0700, &a->am_tmp, err) < 0)

@@ -22,7 +22,7 @@
  */
 static int dial(const char *root, struct yg_err *err)
 {
-	char *folder YG_AUTO(mem) = yg_str_format("%s/run", root);
+	char *folder YG_AUTO(mem) = yg_str_format("%s/run/yagura", root);
 	if (!folder)
 		return yg_fail_sys(err, ENOMEM, "control socket");
 	int dir YG_AUTO(fd) = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);

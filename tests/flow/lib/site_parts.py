@@ -334,7 +334,7 @@ class Agent:
         relay = f"[relay]\nenabled = yes\nport = {relay_port}\n" if relay_port is not None else ""
         self.conf = etc / "agent.conf"
         self.conf.write_text(f"[agent]\nuser =\n{relay}{conf}")
-        self.socket = self.root / "run/control.sock"
+        self.socket = self.root / "run/yagura/control.sock"
         self.keep = keep
         self.start()
 

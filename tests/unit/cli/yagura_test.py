@@ -42,9 +42,9 @@ class Agent(socketserver.ThreadingUnixStreamServer):
     """Answers every question with the lines that were set for it."""
 
     def __init__(self, root):
-        (root / "run").mkdir(parents=True)
+        (root / "run/yagura").mkdir(parents=True)
         self.asked, self.lines = [], {}
-        super().__init__(str(root / "run/control.sock"), self.Handler)
+        super().__init__(str(root / "run/yagura/control.sock"), self.Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     class Handler(socketserver.StreamRequestHandler):
