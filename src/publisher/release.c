@@ -243,11 +243,25 @@ static int list_sources(struct work *work, struct yg_err *err)
 
 /* ---- objects ---- */
 
+static bool object_good(const struct work *work, const char *path, const struct yg_form *form)
+{
+	char have[YG_SHA256_TEXT];
+	uint64_t size = 0;
+	struct yg_err why = {0};
+	int fd YG_AUTO(fd) = yg_fs_open(work->repo.dir, path, &why);
+	return fd >= 0 && yg_codec_hash(fd, have, &size, &why) == 0 && size == form->size &&
+		strcmp(have, form->sha256) == 0;
+}
+
+/* An object that lies there already is read before it is relied on: linking would leave a damaged one. */
 static int keep_object(struct work *work, int fd, const struct yg_form *form, struct yg_err *err)
 {
 	char path[YG_OBJECT_PATH], folder[3] = {form->sha256[0], form->sha256[1], 0};
 	yg_form_path(form, path);
-	if (yg_fs_mkdirs(work->objects, folder, 0755, err) < 0)
+	if (object_good(work, path, form))
+		return 0;
+	if (yg_fs_mkdirs(work->objects, folder, 0755, err) < 0 ||
+		yg_fs_remove(work->repo.dir, path, err) < 0)
 		return -1;
 	return yg_fs_link_tmpfile(fd, work->repo.dir, path, 0444, err);
 }

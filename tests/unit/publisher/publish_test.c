@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,6 +176,27 @@ static void versions(void **state)
 	assert_int_equal(json_integer_value(json_object_get(out, "version")), 20241216);
 	place->command.component = "am-yara";
 	fails(release_run, &place->command, YG_EFORMAT, "am-yara has no files of this kind");
+}
+
+/* A damaged object is replaced by the next release that has it. */
+static void healed(void **state)
+{
+	struct place *place = *state;
+	char pattern[128];
+	glob_t found;
+	done(init_run, &place->command);
+	done(release_run, &place->command);
+	assert_true(yg_str_put(pattern, sizeof(pattern), "%s/objects/*/*", place->repo));
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 2);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		assert_int_equal(chmod(found.gl_pathv[i], 0644), 0);
+		write_file(found.gl_pathv[i], "damaged");
+	}
+	globfree(&found);
+	fails(show_verify, &place->command, YG_EUNTRUSTED, "transferred bytes: want ");
+	done(release_run, &place->command);
+	done(show_verify, &place->command);
 }
 
 /* ---- refusals ---- */
@@ -435,6 +457,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(healed, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(later_folder_wins, setup, teardown),
