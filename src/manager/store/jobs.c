@@ -1354,9 +1354,12 @@ static int get(struct store *store, const char *id, json_t **out, struct yg_err 
 	if (more == 0)
 		return yg_fail(err, YG_EABSENT, "job '%s': no such job", id);
 	json_t *job YG_AUTO(yg_json) = job_json(store, rows, err);
+	if (!job)
+		return -1;
 	json_t *list = json_array();
-	if (!job || json_object_set_new(job, "computers", list) < 0 ||
-		show_parts(store, id, list, err) < 0)
+	if (json_object_set_new(job, "computers", list) < 0)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	if (show_parts(store, id, list, err) < 0)
 		return -1;
 	*out = yg_take(job);
 	return 0;
