@@ -483,7 +483,8 @@ static int run_again(struct store *store, const struct job *job, const struct pa
 	const char *which = part->relay ? "relay" : "agent";
 	if (meets(store, part->computer, which, other, err) < 0 ||
 		yg_db_exec(store->db,
-			"UPDATE job_computers SET joined = $4 WHERE job = $1 AND computer = $2 AND part = $3",
+			"UPDATE job_computers SET joined = $4, state = 'waiting', phase = 'waiting', done = 0, total = "
+			"0 WHERE job = $1 AND computer = $2 AND part = $3",
 			YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
 				yg_db_text(which), yg_db_text(other[0] ? other : NULL)),
 			NULL, err) < 0)
@@ -844,10 +845,11 @@ int store_job_progress(struct store *store, const char *computer, const json_t *
 		return why.code == YG_EABSENT ? 0 : -1;
 	}
 	bool counts = json_object_get(entry, "done") || json_object_get(entry, "of");
+	/* Who joined this run sees where it stands too. */
 	return yg_db_exec(store->db,
 		"UPDATE job_computers SET state = 'running', phase = $4, done = CASE WHEN $5 = 0 THEN done ELSE "
-		"$6 END, total = CASE WHEN $5 = 0 THEN total ELSE $7 END WHERE job = $1 AND computer = $2 AND "
-		"part = $3 AND final = 0",
+		"$6 END, total = CASE WHEN $5 = 0 THEN total ELSE $7 END WHERE (job = $1 OR joined = $1) AND "
+		"computer = $2 AND part = $3 AND final = 0",
 		YG_DB_ARGS(yg_db_text(job.id), yg_db_text(computer),
 			yg_db_text(part.relay ? "relay" : "agent"), yg_db_text(phase),
 			yg_db_int(counts),

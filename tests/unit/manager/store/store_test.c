@@ -890,6 +890,19 @@ static void joining(void **state)
 		json_pack("{s:s, s:s, s:b}", "kind", "update", "computers", "all", "relays", 0));
 	json_t *list YG_AUTO(yg_json) = commands(&world, &web);
 	assert_int_equal(json_array_size(list), 1);
+	/* Where the run stands is seen in both. */
+	(void)report(&world, &web,
+		json_pack("[{s:i, s:s, s:s, s:s, s:i, s:i}]", "seq", 0, "kind", "progress", "job",
+			text(first, "id"), "phase", "fetch", "done", 5, "of", 10));
+	json_t *half YG_AUTO(yg_json) = job_get(&world, text(second, "id"));
+	size_t running = 0;
+	size_t i;
+	json_t *part;
+	json_array_foreach(json_object_get(half, "computers"), i,
+		part) if (strcmp(text(part, "id"), web.id) == 0 &&
+		strcmp(text(part, "phase"), "fetch") == 0 &&
+		strcmp(text(part, "state"), "running") == 0 && number(part, "of") == 10) running++;
+	assert_int_equal(running, 1);
 	result(&world, &web, 1, text(first, "id"), "success", "", NULL);
 	want_job(&world, text(first, "id"), "done", "success");
 	want_job(&world, text(second, "id"), "running", "");
