@@ -25,7 +25,7 @@ int op_secrets_get(struct store *store, const struct store_asker *asker, const j
 	json_t **out, struct yg_err *err)
 {
 	(void)asker;
-	const char *name;
+	const char *name = NULL;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (name_of(args, &name, err) < 0 ||
 		yg_db_query(store->db, "SELECT data FROM secrets WHERE name = $1",
@@ -46,7 +46,7 @@ int op_secrets_put(struct store *store, const struct store_asker *asker, const j
 	json_t **out, struct yg_err *err)
 {
 	(void)asker;
-	const char *name;
+	const char *name = NULL;
 	const char *data;
 	bool only_new;
 	if (name_of(args, &name, err) < 0 || yg_json_str(args, "data", DATA_MAX, &data, err) < 0 ||
