@@ -2,7 +2,10 @@
 import os
 import pathlib
 import pwd
+import shutil
 import subprocess
+import tempfile
+import urllib.parse
 
 import pytest
 import site_parts as parts
@@ -18,6 +21,10 @@ class Postgres:
         if not found or not pathlib.Path(found, "initdb").exists():
             pytest.skip("no PostgreSQL server programs here (tools/fetch-servers could not fetch them)")
         self.bin, self.folder = pathlib.Path(found), folder
+        # a socket's path has 107 bytes at most
+        short = len(os.fsencode(folder / ".s.PGSQL.5432")) <= 107
+        self.at = folder if short else pathlib.Path(tempfile.mkdtemp(prefix="yagura-pg-", dir="/tmp"))
+        self.url = f"postgresql://yagura@/postgres?host={urllib.parse.quote(str(self.at))}"
         self.env = {**parts.clean_environment(), "LD_LIBRARY_PATH": os.environ.get("YAGURA_PG_LIB", ""), "LC_ALL": "C.UTF-8"}
         nobody = pwd.getpwnam("nobody")  # initdb looks its user up
         self.prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"] if os.getuid() == 0 else []
@@ -28,8 +35,8 @@ class Postgres:
         self.start()
 
     def start(self):
-        # the socket stands in a short path: 107 bytes at most
-        self.process = parts.Process("postgres", [*self.prefix, self.bin / "postgres", "-D", self.folder / "d", "-k", self.folder,
+        self.at.mkdir(exist_ok=True)
+        self.process = parts.Process("postgres", [*self.prefix, self.bin / "postgres", "-D", self.folder / "d", "-k", self.at,
                                                   "-c", "listen_addresses=", "-c", "fsync=off"], self.folder / "pg.log",
                                      env=self.env)
         parts.until("PostgreSQL to accept connections", lambda: "ready to accept" in (self.folder / "pg.log").read_text())
@@ -38,11 +45,13 @@ class Postgres:
         import signal
         self.process.kill(signal.SIGINT)
         self.process.stop()
+        if self.at != self.folder:
+            shutil.rmtree(self.at, ignore_errors=True)
 
 
 def test_the_same_line_on_postgresql(make_line, site, folder):
     postgres = site._with(Postgres(folder))
-    line = make_line(conf=f"[database]\nurl = postgresql://yagura@/postgres?host={folder}\n")
+    line = make_line(conf=f"[database]\nurl = {postgres.url}\n")
     assert line.manager.call("GET", "/status")["database"]["kind"] == "postgresql"
     job = line.update()
     assert job["outcome"] == "success"

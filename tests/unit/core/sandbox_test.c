@@ -362,8 +362,10 @@ static void capabilities_and_user_are_gone(void **unused)
 static void unknown_user_is_named(void **unused)
 {
 	(void)unused;
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
+		print_message("skipped: only root can become another user\n");
 		skip();
+	}
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct yg_err err = {0};
