@@ -154,7 +154,8 @@ struct manager_activation *activate_start(struct yg_loop *loop, const struct yg_
 	(void)!yg_str_put(a->name, sizeof(a->name), "%s", name);
 	a->done = done;
 	a->ctx = ctx;
-	const struct yg_tls tls = {.ca_spki = a->ca_spki};
+	/* A relay's certificate is of the same CA: only the Manager's may have the token. */
+	const struct yg_tls tls = {.ca_spki = a->ca_spki, .peer_prefix = "urn:yagura:manager:"};
 	a->client = yg_client_new(loop, &tls, proxy, err);
 	if (!a->client || begin(a, token, owned, err) < 0)
 		return NULL;

@@ -9,8 +9,9 @@
 
 /* PLAN: what the source has, as far as verify believes it, and which of it is not here. */
 
-#define ROOT_MAX (512u << 10) /* bytes */
-#define PLAN_MS  900000       /* after that, verify or fetch hangs */
+#define ROOTS_MAX 10000 /* versions: a new root each day for 27 years; verify is not trusted */
+#define ROOT_MAX  (512u << 10) /* bytes */
+#define PLAN_MS   900000       /* after that, verify or fetch hangs */
 
 static void add_item(struct install_run *r, const struct yg_file *file, const struct yg_form *form)
 {
@@ -199,6 +200,13 @@ static int read_plan(struct install_run *r, const struct yg_ipc_msg *reply, stru
 		return -1;
 	yg_set_free(r->set);
 	r->set = set;
+	for (size_t i = 0; i < set->count; i++)
+		for (size_t j = 0; j < set->components[i]->file_count; j++)
+			if (set->components[i]->files[j].form_count == 0)
+				return yg_fail(err, YG_EFORMAT,
+					"verify.refresh: '%s' of %s: want a form, have none",
+					set->components[i]->files[j].path,
+					set->components[i]->component);
 	if (strcmp(set->digest, digest) != 0)
 		return yg_fail(err, YG_EFORMAT, "verify.refresh: want set %s, have %s", digest,
 			set->digest);
@@ -230,7 +238,10 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 	}
 	if (r->relay) {
 		r->root_next = 2; /* the first is what everybody is installed with */
-		r->root_last = json_integer_value(json_object_get(reply->body, "root"));
+		if (yg_json_int_or(reply->body, "root", 1, ROOTS_MAX, 1, &r->root_last, &why) < 0) {
+			install_run_fail(r, &why);
+			return;
+		}
 		fetch_roots(r);
 		return;
 	}

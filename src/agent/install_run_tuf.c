@@ -31,7 +31,8 @@ static bool may_load(const struct install_run *r, const char *name)
 	if (!r->relay)
 		return true;
 	return install_mirror_set(r->in->mirror)[0] &&
-		(strcmp(name, "root.json") == 0 || strcmp(name, "timestamp.json") == 0);
+		(strcmp(name, "root.json") == 0 || strcmp(name, "timestamp.json") == 0 ||
+			strncmp(name, "root@", 5) == 0);
 }
 
 static int tuf_load(struct install_run *r, const json_t *body, struct yg_err *err)

@@ -237,13 +237,21 @@ static void relay_served(void *ctx, struct yg_ipc_msg *reply, const struct yg_er
 
 static void relay_serve(struct session *s)
 {
+	struct yg_err err = {0};
 	if (!s->relay || !s->identity)
 		return;
+	/* In a descriptor: thousands of serial numbers are more than a message holds. */
+	json_t *list YG_AUTO(yg_json) = json_pack("{s:O}", "revoked", s->revoked);
+	char *text YG_AUTO(mem) = list ? yg_json_text(list) : NULL;
+	int fd YG_AUTO(fd) = text ? yg_fs_memfd("revoked", yg_bytes_of(text), &err) : -1;
+	if (fd < 0) {
+		yg_log_err(YG_LOG_ERROR, "session.relay", &err);
+		return;
+	}
 	yg_ipc_request(s->relay, "relay.serve",
-		json_pack("{s:I,s:O,s:s,s:s,s:s}", "port", (json_int_t)s->relay_port, "revoked",
-			s->revoked, "ca_bundle", s->identity->cas, "cert", s->identity->cert, "key",
-			s->identity->key),
-		NULL, 0, relay_served, s);
+		json_pack("{s:I,s:s,s:s,s:s}", "port", (json_int_t)s->relay_port, "ca_bundle",
+			s->identity->cas, "cert", s->identity->cert, "key", s->identity->key),
+		&fd, 1, relay_served, s);
 }
 
 /* ---- the Manager ---- */

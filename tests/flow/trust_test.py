@@ -4,8 +4,10 @@ import http.client
 import json
 import os
 import pathlib
+import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -146,6 +148,39 @@ def test_manager_with_another_key_than_the_tokens(site, folder):
     assert snapshot(agent.state) == before
     # it said nothing to the wrong Manager: no computer there, no token used
     assert other.call("GET", "/computers")["items"] == []
+
+
+def test_a_relay_that_poses_as_the_manager_gets_no_token(line):
+    """A relay's certificate is of the same CA, and may serve: that alone must not do."""
+    who = json.loads((line.relay.state / "state/identity/identity.json").read_text())
+    chain, key = line.folder / "chain.pem", line.folder / "chain.key"
+    chain.write_text(who["certificate"] + line.manager.ca.read_text())
+    key.write_text(who["key"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    heard = []
+
+    def pose(listener):
+        while True:
+            try:
+                with listener.accept()[0] as client:
+                    client.settimeout(10)
+                    with context.wrap_socket(client, server_side=True) as secured:
+                        heard.append(secured.recv(65536))
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=pose, args=(listener,), daemon=True).start()
+        other = line.site.add_agent("other", activate=False)
+        before = snapshot(other.state)
+        done = other.cli("activate", "--url", f"https://localhost:{listener.getsockname()[1]}",
+                         "--token", line.manager.token(), check=False)
+    assert done.returncode != 0 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "urn:yagura:manager:" in done.stderr, done.stderr
+    assert snapshot(other.state) == before
+    assert not any(heard)
 
 
 def agent_request(manager, method, path, body=None, cert=None, key=None):
