@@ -44,7 +44,11 @@ class Agent(socketserver.ThreadingUnixStreamServer):
     def __init__(self, root):
         (root / "run/yagura").mkdir(parents=True)
         self.asked, self.lines = [], {}
-        super().__init__(str(root / "run/yagura/control.sock"), self.Handler)
+        run = os.open(root / "run/yagura", os.O_PATH)
+        try:  # a socket's path has 107 bytes at most, and the clone may lie deeper
+            super().__init__(f"/proc/self/fd/{run}/control.sock", self.Handler)
+        finally:
+            os.close(run)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     class Handler(socketserver.StreamRequestHandler):
