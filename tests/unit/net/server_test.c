@@ -16,6 +16,7 @@
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/sandbox.h"
+#include "core/str.h"
 #include "net/client.h"
 
 /* A server in a process of its own, and our client against it, on loopback. */
@@ -654,14 +655,16 @@ static size_t speak(const char *bytes, size_t len, const char *answer, size_t ti
 static long server_size(void)
 {
 	char path[64], text[4096];
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)world.pids[2]);
+	(void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)world.pids[2]);
 	int fd YG_AUTO(fd) = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = read(fd, text, sizeof(text) - 1);
 	assert_true(n > 0);
 	text[n] = 0;
-	const char *at = strstr(text, "VmSize:");
-	assert_non_null(at);
-	return strtol(at + strlen("VmSize:"), NULL, 10);
+	text[strcspn(text, " ")] = 0; /* the first number: pages of its address space */
+	uint64_t pages = 0;
+	struct yg_err err = {0};
+	assert_int_equal(yg_str_u64(text, UINT32_MAX, &pages, &err), 0);
+	return (long)pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 /* A relay has thousands of clients that read slowly, and two gigabytes for all of them. */
