@@ -339,9 +339,14 @@ class Agent:
         self.start()
 
     def start(self):
+        log = self.root / "log"
+        ready = log.read_text(errors="replace").count("agent.ready: ") if log.exists() else 0
         self.process = Process(self.name, [BIN / "yagura-agent", "--root", self.root, "--config", self.conf],
                                self.root / "log", keep=self.keep)
         until(f"agent {self.name} to answer ({self.process.log})", self._answers)
+        # It answers before all its roles have begun; what looks at its folder wants them to have.
+        until(f"all roles of {self.name} to run ({self.process.log})",
+              lambda: pathlib.Path(self.process.log).read_text(errors="replace").count("agent.ready: ") > ready)
 
     def _answers(self):
         return self.socket.exists() and self.cli("status", check=False).returncode == 0
