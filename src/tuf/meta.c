@@ -437,6 +437,8 @@ bool yg_meta_file(const struct yg_meta *meta, const char *name, struct yg_meta_f
 	out->version = json_integer_value(json_object_get(entry, "version"));
 	out->has_length = json_is_integer(length);
 	out->length = (uint64_t)json_integer_value(length);
+	const json_t *custom = json_object_get(entry, "custom");
+	out->custom = json_is_object(custom) ? custom : NULL;
 	/* Its length was checked by parse_hashes. */
 	if (hashes)
 		memcpy(out->sha256, json_string_value(json_object_get(hashes, "sha256")),

@@ -35,10 +35,11 @@ struct yg_meta {
  * in targets.
  */
 struct yg_meta_file {
-	int64_t version; /* 0 for a target */
-	bool has_length; /* always true for a target */
-	uint64_t length; /* bytes */
-	char sha256[65]; /* hex; empty when no hashes are given */
+	int64_t version;      /* 0 for a target */
+	bool has_length;      /* always true for a target */
+	uint64_t length;      /* bytes */
+	char sha256[65];      /* hex; empty when no hashes are given */
+	const json_t *custom; /* points into the metadata; NULL: none, or no object */
 };
 
 struct yg_meta_delegation {

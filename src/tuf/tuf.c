@@ -655,6 +655,7 @@ int yg_tuf_find(struct yg_tuf *tuf, const char *path, struct yg_tuf_target *out,
 			"target '%.128s': no role that may vouch for it knows it", path);
 	*out = (struct yg_tuf_target){.length = lookup.file.length};
 	memcpy(out->sha256, lookup.file.sha256, sizeof(out->sha256));
+	out->custom = lookup.file.custom;
 	memcpy(out->role, lookup.role, sizeof(out->role));
 	return 0;
 }

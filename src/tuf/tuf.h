@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #pragma once
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -71,6 +72,7 @@ struct yg_tuf_target {
 	uint64_t length;            /* bytes */
 	char sha256[65];            /* lower-case hex */
 	char role[YG_TUF_NAME_MAX]; /* who said it: "am" */
+	const json_t *custom; /* "custom" of the entry (4.5), until the client is freed; or NULL */
 };
 
 /* A client for one run. `ops` and `ctx` are borrowed until it is freed.
