@@ -227,6 +227,9 @@ static int check_transferred(int in, const struct yg_form *form, struct yg_err *
 int yg_codec_decode(int in, int out, const struct yg_form *form, const char *sha256, uint64_t size,
 	struct yg_err *err)
 {
+	if (form->encoding == YG_ENCODING_DELTA)
+		return yg_fail_cause(err, YG_EFORMAT, "content.format",
+			"want the whole file, have a delta");
 	if (check_transferred(in, form, err) < 0)
 		return -1;
 	struct sink from YG_AUTO(sink) = {.fd = -1, .max = form->size, .hash = yg_hash_new(err)};

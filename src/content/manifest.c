@@ -12,7 +12,8 @@
 #include "crypto/hash.h"
 
 static const char *const families[] = {[YG_FAMILY_PATTERN] = "pattern", [YG_FAMILY_RULE] = "rule"};
-static const char *const encodings[] = {[YG_ENCODING_PLAIN] = "plain", [YG_ENCODING_ZSTD] = "zstd"};
+static const char *const encodings[] =
+	{[YG_ENCODING_PLAIN] = "plain", [YG_ENCODING_ZSTD] = "zstd", [YG_ENCODING_DELTA] = "delta"};
 
 /* docs/repository.md, "Metadata" */
 static const struct {
@@ -46,7 +47,8 @@ int yg_encoding_parse(const char *name, enum yg_encoding *out, struct yg_err *er
 			return 0;
 		}
 	}
-	return yg_fail(err, YG_EFORMAT, "encoding: want 'plain' or 'zstd', have '%.32s'", name);
+	return yg_fail(err, YG_EFORMAT, "encoding: want 'plain', 'zstd' or 'delta', have '%.32s'",
+		name);
 }
 
 const char *yg_component_role(const char *component)
@@ -123,6 +125,9 @@ static int parse_form(const json_t *object, const struct yg_file *file, struct y
 	if (parse_digest(object, "sha256", form->sha256, err) < 0 ||
 		parse_size(object, YG_FILE_SIZE_MAX, &form->size, err) < 0)
 		return -1;
+	if (form->encoding == YG_ENCODING_DELTA &&
+		parse_digest(object, "from", form->from, err) < 0)
+		return -1;
 	if (form->encoding == YG_ENCODING_PLAIN &&
 		(form->size != file->size || strcmp(form->sha256, file->sha256) != 0))
 		return yg_fail(err, YG_EFORMAT, "plain: want sha256 and size of the file itself");
@@ -136,14 +141,15 @@ static int parse_forms(const json_t *object, struct yg_file *file, struct yg_err
 		return -1;
 	for (size_t i = 0; i < json_array_size(forms); i++) {
 		bool known = false;
-		struct yg_form *form = &file->forms[file->form_count];
-		if (parse_form(json_array_get(forms, i), file, form, &known, err) < 0)
+		struct yg_form form = {0};
+		if (parse_form(json_array_get(forms, i), file, &form, &known, err) < 0)
 			return yg_wrap(err, "forms: %zu", i + 1);
-		if (known)
-			file->form_count++;
+		if (known && yg_file_add_form(file, &form, err) < 0)
+			return -1;
 	}
-	if (file->form_count == 0)
-		return yg_fail(err, YG_EFORMAT, "forms: want one that we can decode, have none");
+	if (!yg_file_form(file))
+		return yg_fail(err, YG_EFORMAT,
+			"forms: want one that gives the whole file and that we can decode, have none");
 	return 0;
 }
 
@@ -353,8 +359,9 @@ struct yg_manifest *yg_manifest_parse(struct yg_bytes text, struct yg_err *err)
 
 static json_t *form_json(const struct yg_form *form)
 {
-	return json_pack("{s:s, s:s, s:I}", "encoding", encodings[form->encoding], "sha256",
-		form->sha256, "size", (json_int_t)form->size);
+	return json_pack("{s:s, s:s, s:I, s:s*}", "encoding", encodings[form->encoding], "sha256",
+		form->sha256, "size", (json_int_t)form->size, "from",
+		form->encoding == YG_ENCODING_DELTA ? form->from : NULL);
 }
 
 static json_t *file_json(const struct yg_file *file, bool forms)
@@ -441,8 +448,10 @@ void yg_manifest_free(struct yg_manifest *manifest)
 {
 	if (!manifest)
 		return;
-	for (size_t i = 0; i < manifest->file_count; i++)
+	for (size_t i = 0; i < manifest->file_count; i++) {
 		free(manifest->files[i].path);
+		free(manifest->files[i].forms);
+	}
 	free(manifest->files);
 	free_strings(manifest->find, manifest->find_count);
 	free_strings(manifest->pass, manifest->pass_count);
@@ -469,10 +478,37 @@ const struct yg_form *yg_file_form(const struct yg_file *file)
 {
 	const struct yg_form *best = NULL;
 	for (size_t i = 0; i < file->form_count; i++) {
-		if (!best || file->forms[i].size < best->size)
+		if (file->forms[i].encoding != YG_ENCODING_DELTA &&
+			(!best || file->forms[i].size < best->size))
 			best = &file->forms[i];
 	}
 	return best;
+}
+
+const struct yg_form *yg_file_delta(const struct yg_file *file,
+	bool (*has)(void *ctx, const char *sha256), void *ctx)
+{
+	const struct yg_form *best = NULL, *whole = yg_file_form(file);
+	for (size_t i = 0; i < file->form_count; i++) {
+		const struct yg_form *form = &file->forms[i];
+		if (form->encoding == YG_ENCODING_DELTA && (!whole || form->size < whole->size) &&
+			(!best || form->size < best->size) && has(ctx, form->from))
+			best = form;
+	}
+	return best;
+}
+
+int yg_file_add_form(struct yg_file *file, const struct yg_form *form, struct yg_err *err)
+{
+	if (file->form_count == YG_MANIFEST_FORMS_MAX)
+		return yg_fail(err, YG_ELIMIT, "forms: want <= %u, have more",
+			YG_MANIFEST_FORMS_MAX);
+	struct yg_form *grown = reallocarray(file->forms, file->form_count + 1, sizeof(*grown));
+	if (!grown)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	file->forms = grown;
+	file->forms[file->form_count++] = *form;
+	return 0;
 }
 
 void yg_form_path(const struct yg_form *form, char out[YG_OBJECT_PATH])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@
 
 #define YG_MANIFEST_SIZE_MAX  (4u << 20) /* bytes of a manifest */
 #define YG_MANIFEST_FILES_MAX 4096u
-#define YG_MANIFEST_FORMS_MAX 8u
+#define YG_MANIFEST_FORMS_MAX 64u  /* ways to get one file: whole, and deltas */
 #define YG_MANIFEST_TRIAL_MAX 64u  /* samples of a kind */
 #define YG_COMPONENT_NAME_MAX 64u  /* bytes */
 #define YG_FILE_PATH_MAX      200u /* bytes, "/" included */
@@ -25,20 +26,21 @@
 #define YG_SHA256_TEXT        65           /* bytes of a SHA-256 in hex, with the terminator */
 
 enum yg_family { YG_FAMILY_PATTERN, YG_FAMILY_RULE };
-enum yg_encoding { YG_ENCODING_PLAIN, YG_ENCODING_ZSTD };
+enum yg_encoding { YG_ENCODING_PLAIN, YG_ENCODING_ZSTD, YG_ENCODING_DELTA };
 
 /* One way to get a file's bytes: the object "objects/<first two digits>/<sha256>". */
 struct yg_form {
 	enum yg_encoding encoding;
 	char sha256[YG_SHA256_TEXT]; /* of the bytes that are transferred */
 	uint64_t size;               /* bytes that are transferred */
+	char from[YG_SHA256_TEXT];   /* of a delta: the plain bytes that it changes; else empty */
 };
 
 struct yg_file {
 	char *path;                  /* "daily.hsb", "samples/find/yagura-1"; owned */
 	char sha256[YG_SHA256_TEXT]; /* of the plain bytes: the object's id */
 	uint64_t size;               /* plain bytes */
-	struct yg_form forms[YG_MANIFEST_FORMS_MAX]; /* those we know; none in a set.json */
+	struct yg_form *forms;       /* those we know, owned; none in a set.json */
 	size_t form_count;
 };
 
@@ -64,7 +66,7 @@ struct yg_manifest {
 };
 
 /* Parse the text of a manifest. Fills sha256. A form with an encoding unknown to us is left out; a
- * file with no form left is an error.
+ * file that no form left gives whole is an error.
  * errors  YG_EFORMAT cause content.format, YG_ELIMIT cause content.limit:
  *         "files: 1: 'daily.hsb': sha256: want …, have …"
  */
@@ -80,8 +82,18 @@ YG_DEFINE_AUTO(yg_manifest);
 /* The file of this path, or NULL. */
 const struct yg_file *yg_manifest_file(const struct yg_manifest *manifest, const char *path);
 
-/* The cheapest form to transfer. */
+/* The cheapest form that gives the file whole, without anything else. */
 const struct yg_form *yg_file_form(const struct yg_file *file);
+
+/* The cheapest delta from a file that `has` says is here, by the SHA-256 of its plain bytes; NULL when
+ * there is none, or the whole file is no dearer.
+ */
+const struct yg_form *yg_file_delta(const struct yg_file *file,
+	bool (*has)(void *ctx, const char *sha256), void *ctx);
+
+/* Add a form, which is copied. errors  YG_ELIMIT more than YG_MANIFEST_FORMS_MAX; YG_ESYSTEM */
+int yg_file_add_form(struct yg_file *file, const struct yg_form *form, struct yg_err *err)
+	YG_MUST_CHECK;
 
 /* "objects/ab/abcd…", relative to the repository. `out` has YG_OBJECT_PATH bytes. */
 #define YG_OBJECT_PATH (sizeof("objects/ab/") + 64)

@@ -317,23 +317,24 @@ static int plain_of(struct work *work, const struct source *source, int fd, stru
 static int store(struct work *work, int in, struct yg_file *file, struct yg_err *err)
 {
 	int out YG_AUTO(fd) = yg_fs_tmpfile(work->objects, err);
-	struct yg_form *form = &file->forms[0];
+	struct yg_form form = {0};
 	if (out < 0 ||
-		yg_codec_encode(in, out, YG_ENCODING_ZSTD, work->command->level, form, file->sha256,
-			&file->size, err) < 0)
+		yg_codec_encode(in, out, YG_ENCODING_ZSTD, work->command->level, &form,
+			file->sha256, &file->size, err) < 0)
 		return -1;
-	if (form->size >= file->size) {
+	if (form.size >= file->size) {
 		fd_free_at(&out);
 		out = yg_fs_tmpfile(work->objects, err);
 		if (out < 0 || rewind_fd(in, err) < 0 ||
-			yg_codec_encode(in, out, YG_ENCODING_PLAIN, 0, form, file->sha256,
+			yg_codec_encode(in, out, YG_ENCODING_PLAIN, 0, &form, file->sha256,
 				&file->size, err) < 0)
 			return -1;
 	}
-	file->form_count = 1;
 	work->plain += file->size;
-	work->transfer += form->size;
-	return keep_object(work, out, form, err);
+	work->transfer += form.size;
+	if (yg_file_add_form(file, &form, err) < 0)
+		return -1;
+	return keep_object(work, out, &form, err);
 }
 
 static int add_file(struct work *work, const struct source *source, struct yg_err *err)

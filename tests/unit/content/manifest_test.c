@@ -10,10 +10,12 @@
 
 #define A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B64 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define C64 "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 #define HEAD                                                                                       \
 	"\"format\":1,\"component\":\"am-pattern\",\"family\":\"pattern\",\"version\":2,"          \
 	"\"released\":\"2026-11-21T22:47:43Z\""
-#define FORM "{\"encoding\":\"zstd\",\"sha256\":\"" B64 "\",\"size\":4}"
+#define FORM  "{\"encoding\":\"zstd\",\"sha256\":\"" B64 "\",\"size\":4}"
+#define DELTA "{\"encoding\":\"delta\",\"from\":\"" C64 "\",\"sha256\":\"" A64 "\",\"size\":2}"
 #define ENTRY(path, forms)                                                                         \
 	"{\"path\":\"" path "\",\"sha256\":\"" A64 "\",\"size\":9,\"forms\":[" forms "]}"
 #define WITH(files) "{" HEAD ",\"files\":[" files "]}"
@@ -57,7 +59,12 @@ static const struct {
 	{WITH(""), NULL},
 	{WITH(ENTRY("a", FORM)), NULL},
 	{WITH(ENTRY("a", FORM) "," ENTRY("b/a", FORM)), NULL},
-	{WITH(ENTRY("a", "{\"encoding\":\"delta\"}," FORM)), NULL},
+	{WITH(ENTRY("a", "{\"encoding\":\"braid\"}," FORM)), NULL},
+	{WITH(ENTRY("a", DELTA "," FORM)), NULL},
+	{WITH(ENTRY("a", DELTA)),
+		"files: 1: 'a': forms: want one that gives the whole file and that we can decode"},
+	{WITH(ENTRY("a", "{\"encoding\":\"delta\",\"sha256\":\"" A64 "\",\"size\":2}," FORM)),
+		"files: 1: 'a': forms: 1: from: want a string, have nothing"},
 	{WITH(ENTRY("1/2/3/4/5/6/7/8", FORM)), NULL},
 	{"{" HEAD ",\"files\":[],\"x-new\":{}}", NULL},
 	{"", "JSON: "},
@@ -88,9 +95,10 @@ static const struct {
 		"files: 1: 'a': size: want 0..4294967296, have -1"},
 	{WITH("{\"path\":\"a\",\"sha256\":\"" A64 "\",\"size\":9}"),
 		"files: 1: 'a': forms: want an array, have nothing"},
-	{WITH(ENTRY("a", "")), "files: 1: 'a': forms: want one that we can decode, have none"},
-	{WITH(ENTRY("a", "{\"encoding\":\"delta\"}")),
-		"files: 1: 'a': forms: want one that we can decode, have none"},
+	{WITH(ENTRY("a", "")),
+		"files: 1: 'a': forms: want one that gives the whole file and that we can decode"},
+	{WITH(ENTRY("a", "{\"encoding\":\"braid\"}")),
+		"files: 1: 'a': forms: want one that gives the whole file and that we can decode"},
 	{WITH(ENTRY("a", "{\"encoding\":\"plain\",\"sha256\":\"" B64 "\",\"size\":9}")),
 		"files: 1: 'a': forms: 1: plain: want sha256 and size of the file itself"},
 	{WITH(ENTRY("a", FORM) "," ENTRY("a", FORM)), "files: 'a' is there twice"},
@@ -118,6 +126,47 @@ static void refusals(void **state)
 	}
 }
 
+static bool has_c(void *ctx, const char *sha256)
+{
+	unsigned *asked = ctx;
+	++*asked;
+	return strcmp(sha256, C64) == 0;
+}
+
+static void add(struct yg_file *file, enum yg_encoding encoding, const char *from, uint64_t size)
+{
+	struct yg_err err = {0};
+	struct yg_form form = {.encoding = encoding, .size = size};
+	memcpy(form.from, from, strlen(from) + 1);
+	assert_int_equal(yg_file_add_form(file, &form, &err), 0);
+}
+
+static void the_cheapest_form(void **state)
+{
+	(void)state;
+	unsigned asked = 0;
+	struct yg_err err = {0};
+	struct yg_file file = {.size = 1000};
+	add(&file, YG_ENCODING_DELTA, C64, 400);
+	assert_null(yg_file_form(&file));
+	add(&file, YG_ENCODING_PLAIN, "", 1000);
+	add(&file, YG_ENCODING_ZSTD, "", 300);
+	assert_int_equal(yg_file_form(&file)->size, 300);
+	/* A delta that is dearer than the whole, or from what is not here, is none. */
+	assert_null(yg_file_delta(&file, has_c, &asked));
+	assert_int_equal(asked, 0);
+	add(&file, YG_ENCODING_DELTA, A64, 10);
+	assert_null(yg_file_delta(&file, has_c, &asked));
+	add(&file, YG_ENCODING_DELTA, C64, 90);
+	add(&file, YG_ENCODING_DELTA, C64, 80);
+	assert_int_equal(yg_file_delta(&file, has_c, &asked)->size, 80);
+	while (file.form_count < YG_MANIFEST_FORMS_MAX)
+		add(&file, YG_ENCODING_DELTA, B64, 1);
+	assert_int_equal(yg_file_add_form(&file, &file.forms[0], &err), -1);
+	assert_string_equal(err.msg, "forms: want <= 64, have more");
+	free(file.forms);
+}
+
 static void roles(void **state)
 {
 	(void)state;
@@ -129,7 +178,7 @@ static void roles(void **state)
 	assert_int_equal(yg_encoding_parse("zstd", &encoding, &err), 0);
 	assert_int_equal(encoding, YG_ENCODING_ZSTD);
 	assert_int_equal(yg_encoding_parse("lzma", &encoding, &err), -1);
-	assert_string_equal(err.msg, "encoding: want 'plain' or 'zstd', have 'lzma'");
+	assert_string_equal(err.msg, "encoding: want 'plain', 'zstd' or 'delta', have 'lzma'");
 }
 
 int main(void)
@@ -137,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(the_cheapest_form),
 		cmocka_unit_test(roles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
