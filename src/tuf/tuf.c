@@ -13,7 +13,7 @@
 /* Numbers in comments are sections of the specification. */
 
 #define ROLES_MAX (YG_TUF_DELEGATIONS_MAX * 2u) /* delegated roles held in one run */
-#define URL_MAX   (YG_TUF_PATH_MAX + 128)       /* bytes of what fetch is given */
+#define URL_MAX   YG_TUF_URL_MAX
 
 /* A delegated role, and the delegator for which its signatures were last found good. */
 struct role {
@@ -629,7 +629,7 @@ static int search_roles(struct yg_tuf *tuf, const char *path,
 struct lookup {
 	const char *path;
 	struct yg_meta_file file;
-	char role[YG_META_NAME_MAX];
+	char role[YG_TUF_ROLE_MAX];
 };
 
 static int look_up(void *ctx, const char *role, const struct yg_meta *meta, struct yg_err *err)
@@ -779,4 +779,24 @@ int64_t yg_tuf_expires(const struct yg_tuf *tuf, const char *role)
 {
 	const struct yg_meta *meta = trusted(tuf, role);
 	return meta ? meta->expires : 0;
+}
+
+/* ---- what was kept, and time ---- */
+
+int yg_tuf_use_kept(struct yg_tuf *tuf, struct yg_err *err)
+{
+	(void)tuf;
+	return yg_fail_cause(err, YG_EABSENT, "tuf.missing", "nothing is kept");
+}
+
+int64_t yg_tuf_known_time(const struct yg_tuf *tuf)
+{
+	(void)tuf;
+	return 0;
+}
+
+int64_t yg_tuf_clock_behind(const struct yg_tuf *tuf)
+{
+	(void)tuf;
+	return 0;
 }

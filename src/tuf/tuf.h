@@ -33,7 +33,23 @@
  *     tuf.root          YG_EABSENT     no root was given and none is kept
  *
  * Failures of fetch keep the code and the cause that fetch gave them, if it gave one. What was trusted before a
- * failure stays trusted: the next refresh goes on from there.
+ * failure stays trusted: the next refresh goes on from there, and yg_tuf_use_kept() goes on with it when
+ * nothing newer is to be had ("tuf.expired", no network): expired metadata is a reason for an alarm, never
+ * one to stop protecting.
+ *
+ * The floor. Beside the metadata the client keeps "floor.json": the versions of root, timestamp, snapshot and
+ * each targets role that were ever trusted, and the newest time that was signed. Whoever keeps it in another
+ * place than the metadata (its name is the only one that does not belong to the cache) may lose or wipe the
+ * cache and still refuses all that is older ("tuf.rollback"). It is written after the metadata that raises it.
+ * New keys of timestamp or snapshot lower it, once, together with what the specification deletes (5.3.11). A
+ * floor that is absent or malformed is made again from what is trusted.
+ *
+ * Time. The publisher may write `"signed_at": "2026-11-21T22:47:43Z"` into the signed part of timestamp; others
+ * ignore it as an unknown member, and so does this client when it is no such text or not before `expires`.
+ * The newest one trusted is the last known time. Expiry is judged at max(now, last known time), so that turning a clock back
+ * thaws nothing. The computer's own clock never enters the floor: one that once was far ahead would else
+ * make everything look expired for ever. New keys of timestamp or snapshot forget the time that the old
+ * ones signed.
  */
 
 #define YG_TUF_ROOT_MAX        (512u << 10) /* bytes */
@@ -43,10 +59,14 @@
 #define YG_TUF_ROOT_STEPS_MAX  1024u      /* root versions in one refresh */
 #define YG_TUF_DELEGATIONS_MAX 32u        /* roles looked at for one target */
 #define YG_TUF_PATH_MAX        256u       /* bytes of a target path */
-#define YG_TUF_NAME_MAX        128u       /* bytes of what load and save are given */
+#define YG_TUF_ROLE_MAX        256u       /* bytes of a role's name, with the terminator */
+#define YG_TUF_NAME_MAX        128u /* bytes of what load and save are given, with the terminator */
+#define YG_TUF_URL_MAX         1024u /* bytes of what fetch is given, with the terminator */
+#define YG_TUF_FLOOR_MAX       (YG_TUF_SNAPSHOT_MAX + 4096u) /* bytes of floor.json */
 
 struct yg_tuf_ops {
 	/* GET a file of the repository: "metadata/2.root.json", "targets/am/<sha256>.am-pattern.json".
+	 * The path is one of a URL: what is not safe there is percent-encoded already.
 	 * Appends at most `max` bytes to `buf` (buf->max is at least that).
 	 * errors  YG_EABSENT the source has no such file (404); YG_ELIMIT more than max; whatever else
 	 */
@@ -54,10 +74,11 @@ struct yg_tuf_ops {
 		struct yg_err *err);
 
 	/* What `save` was last given under this name: "root.json", "root@2.json" (every later version),
-	 * "timestamp.json", "snapshot.json", "targets.json", "<role>.json". Names are safe as one path
-	 * component.
+	 * "timestamp.json", "snapshot.json", "targets.json", "<role>.json", and "floor.json". Names
+	 * are safe as one path component; unusual characters of a role are percent-encoded, and a name
+	 * that would be too long for that is "role@<sha256 of the role's name>.json".
 	 * errors  YG_EABSENT; any other failure is taken as a broken cache and fetched again, except
-	 *         for roots, where it is the failure of the refresh
+	 *         for roots and the floor, where it is the failure of the refresh
 	 */
 	int (*load)(void *ctx, const char *name, struct yg_buf *buf, struct yg_err *err);
 
@@ -70,9 +91,10 @@ struct yg_tuf;
 /* What a role that is trusted for the path says about a target. */
 struct yg_tuf_target {
 	uint64_t length;            /* bytes */
-	char sha256[65];            /* lower-case hex */
-	char role[YG_TUF_NAME_MAX]; /* who said it: "am" */
-	const json_t *custom; /* "custom" of the entry (4.5), until the client is freed; or NULL */
+	char sha256[65];            /* lower-case hex; empty when only the other is given */
+	char sha512[129];           /* the same */
+	char role[YG_TUF_ROLE_MAX]; /* who said it: "am" */
+	const json_t *custom; /* "custom" of the entry (4.5), until the next refresh; or NULL */
 };
 
 /* A client for one run. `ops` and `ctx` are borrowed until it is freed.
@@ -93,6 +115,14 @@ int yg_tuf_trust(struct yg_tuf *tuf, struct yg_bytes root, struct yg_err *err) Y
 
 /* Root, timestamp, snapshot, targets: 5.3 to 5.6. */
 int yg_tuf_refresh(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
+
+/* Instead of a refresh, or after one that failed: take what is kept, expired or not, and ask the source for no
+ * metadata. All else is checked as ever: signatures, versions against each other and the floor, hashes.
+ * yg_tuf_find, yg_tuf_get and yg_tuf_each then answer from it; yg_tuf_expires tells what to warn of.
+ * Nothing is saved.
+ * errors  YG_EABSENT cause tuf.missing: something is not kept, or broken; tuf.root; tuf.rollback
+ */
+int yg_tuf_use_kept(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
 
 /* Look a target up, in pre-order through the delegations, whose metadata is fetched as needed (5.6.7).
  * Refreshes first if that was not done.
@@ -118,3 +148,13 @@ int64_t yg_tuf_version(const struct yg_tuf *tuf, const char *role);
 
 /* Seconds since the epoch when trusted metadata expires; 0 if none. */
 int64_t yg_tuf_expires(const struct yg_tuf *tuf, const char *role);
+
+/* The newest time that the repository has signed, as far as known: seconds since the epoch, 0 if none.
+ * Valid after a refresh, whatever became of it, and after yg_tuf_use_kept.
+ */
+int64_t yg_tuf_known_time(const struct yg_tuf *tuf);
+
+/* Seconds by which `now` is behind that time: the computer's clock is wrong by at least so much; 0 if it
+ * is not behind.
+ */
+int64_t yg_tuf_clock_behind(const struct yg_tuf *tuf);
