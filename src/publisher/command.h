@@ -7,33 +7,52 @@
 
 #include "core/err.h"
 #include "crypto/key.h"
+#include "proto/lang.h"
 #include "publisher/repo.h"
 
 #define COMMAND_LIST_MAX 256u /* files named on the command line, of a kind */
 
-/* What the command line said; texts point into argv. */
+/* What the command line said; texts point into argv. Each member that an option fills has a row in
+ * options.c.
+ */
 struct command {
-	const char *repo;
-	const char *component;
+	const char *repo;      /* the first operand */
+	const char *component; /* the second, where there is one */
+	const char *operands[COMMAND_LIST_MAX];
+	size_t operand_count;
 	const char *keys;       /* NULL: "<repo>.keys" */
 	const char *passphrase; /* file, or NULL */
 	const char *out;        /* file, or NULL */
 	const char *root;       /* file, or NULL */
 	const char *description;
+	const char *reason; /* why a release is withdrawn or a key revoked, or NULL */
+	const char *name;   /* of a wave, of a feed's file; or NULL */
 	const char *from[COMMAND_LIST_MAX]; /* folders */
 	const char *roles[COMMAND_LIST_MAX];
 	const char *add[COMMAND_LIST_MAX];
 	const char *find[COMMAND_LIST_MAX];
 	const char *pass[COMMAND_LIST_MAX];
-	size_t from_count, role_count, add_count, find_count, pass_count;
+	const char *root_dirs[COMMAND_LIST_MAX];        /* folders with root keys */
+	const char *root_passphrases[COMMAND_LIST_MAX]; /* files, one for each of them */
+	const char *public_keys[COMMAND_LIST_MAX];      /* files with public halves */
+	const char *role_keys[COMMAND_LIST_MAX];        /* "ROLE=M/N" */
+	size_t from_count, role_count, add_count, find_count, pass_count, root_dir_count,
+		root_passphrase_count, public_key_count, role_key_count;
 	int64_t version; /* 0: the next */
 	int64_t now;     /* seconds since the epoch */
 	int64_t abi_min, abi_max;
 	int64_t root_keys, threshold;
-	int level; /* of zstd */
+	int64_t if_due;     /* days; -1: sign in any case */
+	int64_t max_shrink; /* percent of a feed's entries that may go */
+	int64_t keep;       /* versions of a component */
+	int64_t deltas;     /* from so many versions before */
+	int64_t percent;    /* of computers in a wave */
+	int level;          /* of zstd */
+	int feed;           /* of options.c's list of feeds; 0: found out */
 	enum yg_key_type key_type;
+	enum yg_lang lang;
 	struct repo_days days;
-	bool json;
+	bool json, force, deep, dry_run, plain_keys, drop, no_engine;
 };
 
 /* The key folder that the command names, or "<repo>.keys". */
