@@ -135,7 +135,9 @@ static int refresh(struct verify *verify, const json_t *body, json_t **reply, in
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&tuf_ops, verify, verify->now, err);
 	if (!tuf || trust(verify, tuf, err) < 0 || yg_tuf_refresh(tuf, err) < 0)
 		return -1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, clamav, families, err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.clamav = clamav, .families = families, .every = true}, NULL,
+		err);
 	if (!set)
 		return -1;
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);

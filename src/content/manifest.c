@@ -60,6 +60,11 @@ const char *yg_component_role(const char *component)
 	return NULL;
 }
 
+const char *yg_component_name(size_t index)
+{
+	return index < YG_COUNT(roles) ? roles[index].component : NULL;
+}
+
 /* ---- parsing ---- */
 
 static int parse_name(const json_t *object, char out[YG_COMPONENT_NAME_MAX + 1], const char *member,

@@ -105,3 +105,6 @@ int yg_encoding_parse(const char *name, enum yg_encoding *out, struct yg_err *er
 
 /* The role whose keys sign a component: "am" for "am-pattern"; NULL for an unknown component. */
 const char *yg_component_role(const char *component);
+
+/* The known components, index from 0; NULL after the last. */
+const char *yg_component_name(size_t index);

@@ -25,17 +25,47 @@ struct yg_set {
 struct yg_set *yg_set_new(struct yg_manifest **manifests, size_t count, struct yg_err *err)
 	YG_MUST_CHECK;
 
-/* What a refreshed client says is newest: fetches every manifest "<role>/<component>.json", checks
- * that it is of that component, and takes those whose family is wanted and whose ABI range fits.
- * Unknown components and other targets are left out.
- * in      clamav    content format level of the engine (cl_retflevel()); 0: take any
- *         families  bits 1 << YG_FAMILY_*
- * errors  those of yg_tuf_get and yg_manifest_parse; YG_ELIMIT cause content.abi: the newest release
- *         of a component is not for this engine
- */
-struct yg_set *yg_set_collect(struct yg_tuf *tuf, int64_t clamav, unsigned families,
-	struct yg_err *err) YG_MUST_CHECK;
 #define YG_FAMILIES_ALL ((1u << YG_FAMILY_PATTERN) | (1u << YG_FAMILY_RULE))
+
+/* For whom a set is collected. */
+struct yg_set_want {
+	int64_t clamav;    /* content format level of the engine (cl_retflevel()); 0: take any */
+	unsigned families; /* bits 1 << YG_FAMILY_* */
+	unsigned seat;     /* 0..YG_ROLLOUT_SEATS - 1: its place in staged rollouts */
+	int64_t now;       /* seconds since the epoch, for the same */
+	bool every;        /* rollouts do not concern it: a relay, a person's "now", the Manager */
+	const struct yg_set *have; /* what it runs; or NULL */
+};
+
+/* Why a component is not at its newest release. */
+struct yg_set_note {
+	char component[YG_COMPONENT_NAME_MAX + 1];
+	int64_t newest;    /* 0: not known */
+	int64_t taken;     /* 0: none */
+	int64_t opens;     /* when the newest opens to this seat; 0: that is not the reason */
+	struct yg_err why; /* code 0: only the wave */
+};
+
+struct yg_set_notes {
+	struct yg_set_note list[YG_SET_COMPONENTS_MAX];
+	size_t count;
+};
+
+/* What the repository of a refreshed client has for somebody: of every known component whose family is
+ * wanted the newest release "<role>/<component>.json" that is open to the seat and whose ABI range fits,
+ * else the newest that is before it and still there ("<role>/<component>@<version>.json"); somebody who has no
+ * release of a component does not wait for a wave. Unknown components and other targets are left out.
+ *
+ * A component that fails for a reason that no other source can mend (its role has expired or does not
+ * meet its threshold, its manifest is malformed, no release is for this engine) keeps the version of
+ * `have`, without forms, or is left out, and is noted; without `notes`, or when nothing else is left, it
+ * fails the whole.
+ * out     *notes  components that are not at their newest; may be NULL
+ * errors  those of yg_tuf_get and yg_manifest_parse; YG_ELIMIT cause content.abi: no release is for
+ *         this engine
+ */
+struct yg_set *yg_set_collect(struct yg_tuf *tuf, const struct yg_set_want *want,
+	struct yg_set_notes *notes, struct yg_err *err) YG_MUST_CHECK;
 
 /* The description, appended: as in set.json (that text's SHA-256 is the digest), or with the forms of
  * each file besides (what verify hands to install). errors  YG_ELIMIT, YG_ESYSTEM

@@ -118,7 +118,8 @@ static int look(struct run *run, json_t **newest, struct yg_err *err)
 		yg_tuf_refresh(tuf, err) < 0)
 		return -1;
 	/* Which engines can load it is each computer's question: 0. */
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, 0, YG_FAMILIES_ALL, err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
 	if (!set)
 		return -1;
 	*newest = described(set);

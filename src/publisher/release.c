@@ -489,7 +489,9 @@ static int report(struct work *work, json_t **out, struct yg_err *err)
 {
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(&work->repo, work->command->now, err);
 	struct yg_set *set YG_AUTO(yg_set) = tuf && yg_tuf_refresh(tuf, err) == 0
-		? yg_set_collect(tuf, 0, YG_FAMILIES_ALL, err)
+		? yg_set_collect(tuf,
+			  &(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL,
+			  err)
 		: NULL;
 	if (!set)
 		return yg_wrap(err, "published, but not as it should be");

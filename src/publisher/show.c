@@ -79,7 +79,8 @@ int show_run(const struct command *command, json_t **out, struct yg_err *err)
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(&repo, 0, err);
 	if (!tuf || yg_tuf_refresh(tuf, err) < 0)
 		return -1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, 0, YG_FAMILIES_ALL, err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
 	return set ? describe(tuf, set, command->repo, out, err) : -1;
 }
 
@@ -134,7 +135,8 @@ int show_verify(const struct command *command, json_t **out, struct yg_err *err)
 	}
 	if (!tuf || yg_tuf_refresh(tuf, err) < 0)
 		return -1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, 0, YG_FAMILIES_ALL, err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
 	if (!set || check_objects(&repo, set, err) < 0)
 		return -1;
 	return describe(tuf, set, command->repo, out, err);

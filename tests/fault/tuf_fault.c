@@ -64,7 +64,8 @@ static int run(struct sim *sim, char digest[YG_SHA256_TEXT], struct yg_err *err)
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&sim_ops, sim, sim->now, err);
 	if (!tuf || yg_tuf_trust(tuf, yg_bytes_of(json_string_value(sim->root_doc)), err) < 0)
 		return -1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, 0, YG_FAMILIES_ALL, err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
 	if (!set)
 		return -1;
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(65536);

@@ -162,8 +162,11 @@ static void collecting(void **state)
 		assert_int_equal(yg_tuf_trust(tuf, yg_bytes_of(json_string_value(sim.root_doc)),
 					 &err),
 			0);
-		struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, collected[i].clamav,
-			collected[i].families, &err);
+		struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+			&(struct yg_set_want){.clamav = collected[i].clamav,
+				.families = collected[i].families,
+				.every = true},
+			NULL, &err);
 		bool fails = collected[i].error && collected[i].error[0];
 		if ((set == NULL) != fails)
 			fail_msg("%zu: '%s'", i, err.msg);

@@ -133,7 +133,9 @@ static void round_trip(void **state)
 	assert_int_equal(yg_fs_read(AT_FDCWD, root_path, &root, &err), 0);
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&repo_ops, &repo.dir, NOW, &err);
 	assert_int_equal(yg_tuf_trust(tuf, yg_buf_bytes(&root), &err), 0);
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, 200, YG_FAMILIES_ALL, &err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.clamav = 200, .families = YG_FAMILIES_ALL, .every = true},
+		NULL, &err);
 	if (!set)
 		fail_msg("%s", err.msg);
 	assert_int_equal(set->count, 1);
@@ -310,7 +312,8 @@ static void damage(void **state)
 	struct repo repo YG_AUTO(repo) = {.dir = -1, .lock = -1};
 	assert_int_equal(repo_open(&repo, place->repo, false, &err), 0);
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(&repo, NOW, &err);
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, 0, YG_FAMILIES_ALL, &err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
+		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, &err);
 	assert_non_null(set);
 	const struct yg_file *file = &set->components[0]->files[0];
 	char object[YG_OBJECT_PATH];
