@@ -35,7 +35,7 @@ struct yg_client_call {
 	struct curl_slist *headers;
 	char *url, *body, *peer;
 	bool content, any_status;
-	uint64_t max;
+	uint64_t max, offset;
 	int fd; /* where the body goes; -1: to buf */
 	struct yg_buf *buf;
 	struct yg_buf own; /* buf of a call from the loop */
@@ -50,7 +50,8 @@ struct yg_client_call {
 	char said[SAID_MAX]; /* the start of an error's body */
 	size_t said_len;
 	uint64_t swallowed;
-	bool large, page;
+	uint64_t from; /* where the body of a 206 begins, as it says */
+	bool large, page, ahead;
 	char tried[64]; /* the last address, "10.0.0.5 port 4122" */
 	int64_t since_ms;
 	char words[CURL_ERROR_SIZE];
@@ -120,6 +121,21 @@ static bool header_is(const char *line, size_t len, const char *name, const char
 	return true;
 }
 
+/* "bytes 100-199/200": 100. What cannot be read counts as the beginning: then nothing fits. */
+static uint64_t range_start(const char *text, size_t len)
+{
+	static const char unit[] = "bytes ";
+	uint64_t start = 0;
+	if (len < sizeof(unit) || strncasecmp(text, unit, sizeof(unit) - 1) != 0)
+		return 0;
+	for (size_t i = sizeof(unit) - 1; i < len && isdigit((unsigned char)text[i]); i++) {
+		if (start > UINT64_MAX / 16)
+			return 0;
+		start = start * 10 + (uint64_t)(text[i] - '0');
+	}
+	return start;
+}
+
 static size_t take_header(char *line, size_t size, size_t count, void *arg)
 {
 	struct yg_client_call *call = arg;
@@ -129,6 +145,9 @@ static size_t take_header(char *line, size_t size, size_t count, void *arg)
 	if (len > 5 && strncmp(line, "HTTP/", 5) == 0) { /* of a redirect, or the answer itself */
 		reply->etag[0] = reply->type[0] = 0;
 		reply->retry_after_s = 0;
+		call->from = 0;
+	} else if (header_is(line, len, "Content-Range", &value, &value_len)) {
+		call->from = range_start(value, value_len);
 	} else if (header_is(line, len, "ETag", &value, &value_len)) {
 		if (value_len < sizeof(reply->etag))
 			(void)snprintf(reply->etag, sizeof(reply->etag), "%.*s", (int)value_len,
@@ -159,6 +178,21 @@ static size_t take_error_body(struct yg_client_call *call, const char *data, siz
 	return call->swallowed > SWALLOW_MAX ? 0 : len;
 }
 
+/* Leave out what is here already: all that comes before `offset`. A body that begins after it is no use. */
+static bool skip(struct yg_client_call *call, long status, char **data, size_t *len)
+{
+	uint64_t at = (status == 206 ? call->from : 0) + call->reply.skipped + call->reply.size;
+	call->ahead = at > call->offset + call->reply.size;
+	if (call->ahead)
+		return false;
+	uint64_t left = call->offset + call->reply.size - at;
+	size_t n = left < *len ? (size_t)left : *len;
+	call->reply.skipped += n;
+	*data += n;
+	*len -= n;
+	return true;
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *arg)
 {
 	struct yg_client_call *call = arg;
@@ -171,7 +205,10 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
 		call->page = true;
 		return 0;
 	}
-	if (len > call->max - call->reply.size) {
+	const size_t all = len;
+	if (!skip(call, status, &data, &len))
+		return 0;
+	if (len > call->max - call->offset - call->reply.size) {
 		call->large = true;
 		return 0;
 	}
@@ -180,7 +217,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
 	if (rc < 0)
 		return 0;
 	call->reply.size += len;
-	return len;
+	return all;
 }
 
 /* --- setting a request up */
@@ -199,9 +236,18 @@ static bool add_header(struct yg_client_call *call, const char *fmt, const char 
 	return true;
 }
 
+static bool set_range(struct yg_client_call *call, const struct yg_client_request *request)
+{
+	char range[40];
+	(void)snprintf(range, sizeof(range), "bytes=%llu-", (unsigned long long)request->offset);
+	return request->offset == 0 ||
+		(add_header(call, "Range: ", range) &&
+			(!request->if_range || add_header(call, "If-Range: ", request->if_range)));
+}
+
 static bool set_headers(struct yg_client_call *call, const struct yg_client_request *request)
 {
-	return add_header(call, "Accept-Encoding: identity", "") &&
+	return add_header(call, "Accept-Encoding: identity", "") && set_range(call, request) &&
 		add_header(call, "Expect:", "") &&
 		(!request->etag || add_header(call, "If-None-Match: ", request->etag)) &&
 		(!request->body || add_header(call, "Content-Type: application/json", "")) &&
@@ -289,7 +335,9 @@ static int prepare(struct yg_client_call *call, const struct yg_client_request *
 	call->content = request->content;
 	call->any_status = request->any_status;
 	call->max = request->max;
+	call->offset = request->offset;
 	call->since_ms = yg_clock_mono_ms();
+	assert(call->offset <= call->max);
 	if (!call->url || (request->body && !call->body) || !set_headers(call, request))
 		return yg_fail(err, YG_ESYSTEM, "request: out of memory");
 	if (curl_easy_setopt(easy, CURLOPT_URL, call->url) != CURLE_OK)
@@ -428,6 +476,10 @@ static int judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 	call->reply.status = (int)status;
 	(void)snprintf(call->reply.address, sizeof(call->reply.address), "%s",
 		address ? address : "");
+	if (call->ahead)
+		return yg_fail_cause(err, YG_EFORMAT, "http.status",
+			"%s: want a range from byte %llu, have one from byte %llu", call->url,
+			(unsigned long long)call->offset, (unsigned long long)call->from);
 	bool swallowed = code == CURLE_WRITE_ERROR && call->swallowed > SWALLOW_MAX;
 	if (swallowed)
 		code = CURLE_OK;
@@ -456,8 +508,7 @@ static int perform(struct yg_client *client, const struct yg_client_request *req
 	if (rc == 0)
 		rc = judge(&call, curl_easy_perform(call.easy), err);
 	clear(&call);
-	if (rc == 0)
-		*reply = call.reply;
+	*reply = call.reply;
 	return rc;
 }
 

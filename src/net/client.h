@@ -39,10 +39,13 @@ YG_DEFINE_AUTO(yg_client);
 struct yg_client_request {
 	const char *method; /* NULL: GET, or POST when there is a body */
 	const char *url;
-	const char *body;     /* JSON text; NULL: none */
-	const char *etag;     /* with quotes, for If-None-Match; NULL: none */
-	const char *bearer;   /* for "Authorization: Bearer …"; NULL: none */
-	uint64_t max;         /* bytes of reply body that are accepted; required */
+	const char *body;   /* JSON text; NULL: none */
+	const char *etag;   /* with quotes, for If-None-Match; NULL: none */
+	const char *bearer; /* for "Authorization: Bearer …"; NULL: none */
+	uint64_t max;       /* bytes of reply body that are accepted; required */
+	uint64_t offset;    /* bytes of the body that are here already: asked for from there on, and
+	                       * not given out again when the server sends them all the same */
+	const char *if_range; /* the ETag of those bytes, with quotes; NULL: the URL says which */
 	bool content;         /* content is wanted: text/html is a block page, not an answer */
 	bool any_status;      /* statuses from 400 on are replies, not failures */
 	uint32_t connect_ms;  /* 0: 10 s */
@@ -55,15 +58,18 @@ struct yg_client_reply {
 	char etag[128];         /* with quotes; "" */
 	char type[64];          /* content type without parameters, lower case; "" */
 	uint32_t retry_after_s; /* 0: not given */
-	uint64_t size;          /* bytes of body */
+	uint64_t size;          /* bytes of body that were given out; without `offset` */
+	uint64_t skipped;       /* bytes that came although they are here */
 	struct yg_bytes body;   /* of yg_client_start and yg_client_text; a terminator follows */
 	char address[64];       /* of the peer (or proxy) that answered */
 };
 
 /* Do a request and write its body to a descriptor, at its current position. On failure some of the
- * body may have been written. Status 304 and, with any_status, >= 400 write nothing.
+ * body may have been written: reply->size says how much, reply->etag of what. Status 304 and, with
+ * any_status, >= 400 write nothing.
  * errors  with a cause. YG_EABSENT 404 and 410; YG_EAGAIN net.*, proxy.*, 408, 429, 5xx;
- *         YG_EUNTRUSTED tls.*; YG_ELIMIT more than max; YG_EFORMAT block pages, other statuses, bad URLs
+ *         YG_EUNTRUSTED tls.*; YG_ELIMIT more than max; YG_EFORMAT block pages, other statuses (416: there
+ *         are no more than `offset` bytes), a range that was not asked for, bad URLs
  */
 int yg_client_get(struct yg_client *client, const struct yg_client_request *request, int fd,
 	struct yg_client_reply *reply, struct yg_err *err) YG_MUST_CHECK;

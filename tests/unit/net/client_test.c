@@ -54,6 +54,22 @@ static const struct answer answers[] = {
 	{"GET /file ",
 		"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
 		END},
+	{"GET /rest ",
+		"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 3-9/10\r\nContent-Length: 7\r\nETag: \"r\"\r\n\r\n3456789",
+		END},
+	{"GET /earlier ",
+		"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-9/10\r\nContent-Length: 9\r\n\r\n123456789",
+		END},
+	{"GET /later ",
+		"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n56789",
+		END},
+	{"GET /whole ", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", END},
+	{"GET /long ", "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n0123456789AB", END},
+	{"GET /no-range ", "HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\n\r\n0123456789",
+		END},
+	{"GET /enough ",
+		"HTTP/1.1 416 Enough\r\nContent-Range: bytes */3\r\nContent-Length: 0\r\n\r\n",
+		END},
 	{"GET /junk ", "\x01\x02\x03 this is not HTTP\r\n\r\n", END},
 	{"GET http://plain.test/x ", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy", END},
 	{"GET http://auth.test/x ",
@@ -97,6 +113,10 @@ static void answer_one(int fd)
 		text[len] = 0;
 	}
 	if (!strstr(text, "\r\nAccept-Encoding: identity\r\n") && strncmp(text, "CONNECT", 7) != 0)
+		return;
+	if (strstr(text, "If-Range") && !strstr(text, "\r\nIf-Range: \"r\"\r\n"))
+		return;
+	if (strncmp(text, "GET /rest ", 10) == 0 && !strstr(text, "\r\nRange: bytes=3-\r\n"))
 		return;
 	for (size_t i = 0; i < YG_COUNT(answers); i++)
 		if (strncmp(text, answers[i].start, strlen(answers[i].start)) == 0)
@@ -180,6 +200,46 @@ static void test_good(void **state)
 		assert_string_equal(out.type, "text/plain");
 		assert_string_equal(out.address, "127.0.0.1");
 		assert_int_equal(out.size, 4);
+	}
+}
+
+/* The first three of ten bytes are here. */
+static void test_resuming(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path;
+		const char *cause; /* NULL: "3456789" */
+		const char *says;
+		unsigned skipped;
+	} rows[] = {
+		{"/rest", NULL, NULL, 0},
+		{"/whole", NULL, NULL, 3},
+		{"/earlier", NULL, NULL, 2},
+		{"/no-range", NULL, NULL, 3},
+		{"/later", "http.status", "want a range from byte 3, have one from byte 5", 0},
+		{"/enough", "http.status", "status 416", 0},
+		{"/long", "http.too_large", "larger than the 10 bytes allowed", 3},
+		{"/short", "net.short_body", "", 3},
+	};
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		struct yg_err err = {0};
+		struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+		struct yg_client_reply out = {0};
+		const struct yg_client_request request = {.offset = 3,
+			.max = 10,
+			.if_range = i == 0 ? "\"r\"" : NULL};
+		int rc = ask(rows[i].path, NULL, request, &buf, &out, &err);
+		if ((rc == 0) != (rows[i].cause == NULL))
+			fail_msg("%s: %s", rows[i].path, err.msg);
+		assert_int_equal(out.skipped, rows[i].skipped);
+		if (rc == 0) {
+			assert_string_equal((const char *)out.body.ptr, "3456789");
+			assert_int_equal(out.size, 7);
+			continue;
+		}
+		if (strcmp(err.cause, rows[i].cause) != 0 || !strstr(err.msg, rows[i].says))
+			fail_msg("%s: %s: %s", rows[i].path, err.cause, err.msg);
 	}
 }
 
@@ -303,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_resuming),
 		cmocka_unit_test(test_any_status),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_proxy),
