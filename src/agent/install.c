@@ -91,10 +91,11 @@ json_t *install_status(struct install *in)
 	json_t *relay = in->mirror
 		? json_pack("{s:s, s:s}", "set", install_mirror_set(in->mirror), "state", "on")
 		: json_null();
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "set", lib, "rollback_set",
-		roll, "hold", held, "components", install_components(in, lib), "engine",
-		install_live_status(in), "relay", relay, "policy_fingerprint",
-		in->policy.fingerprint, "policy_refused", in->policy.refused);
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "set", lib,
+		"rollback_set", roll, "hold", held, "components", install_components(in, lib),
+		"engine", install_live_status(in), "relay", relay, "policy_fingerprint",
+		in->policy.fingerprint, "policy_refused", in->policy.refused, "alarms",
+		install_alarm_status(in));
 }
 
 /* ---- what session asks for ---- */
@@ -411,6 +412,7 @@ void install_stop(void *self)
 	json_decref(in->policy.engine);
 	json_decref(in->policy.before);
 	json_decref(in->events);
+	json_decref(in->alarms);
 	if (in->root >= 0)
 		(void)close(in->root);
 	if (in->installed_root >= 0)

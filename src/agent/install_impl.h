@@ -132,6 +132,9 @@ const char *install_mirror_set(const struct install_mirror *mirror);
 int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
 	YG_MUST_CHECK;
 void install_mirror_forget(struct install_mirror *mirror);
+bool install_mirror_noted(const struct install_mirror *mirror, const char *path);
+/* A descriptor of the description, with forms, of the set that is served; -1: none. */
+int install_mirror_description(const struct install_mirror *mirror);
 /* Whether a file of metadata was noted, or is there. */
 bool install_mirror_knows(struct install_mirror *mirror, const char *path);
 
@@ -147,6 +150,20 @@ bool install_mirror_same(struct install_mirror *mirror, const struct yg_set *set
 int install_mirror_stage(struct install_mirror *mirror, struct yg_err *err) YG_MUST_CHECK;
 int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *set,
 	struct yg_err *err) YG_MUST_CHECK;
+
+/* ---- what lasts longer than a run (install_alarm.c) ---- */
+
+/* Something that is wrong, by a name of its own: event `id` once, until it is over, also across restarts.
+ * `params` is taken over.
+ */
+void install_alarm_begin(struct install *in, const char *name, const char *cause,
+	const char *detail, int id, json_t *params);
+/* It is over: event `id`, if it had begun. */
+void install_alarm_end(struct install *in, const char *name, int id, json_t *params);
+json_t *install_alarm_status(struct install *in); /* [{name, since, cause, detail}] */
+
+/* This computer's place in staged rollouts, 0..9999: drawn once, and kept. */
+unsigned install_seat(struct install *in);
 
 /* ---- policy (install_policy.c) ---- */
 
@@ -188,6 +205,7 @@ struct install {
 	struct install_waiter *queue; /* runs that wait for their turn */
 	struct install_back *back;
 	json_t *events; /* for session, while it is not there */
+	json_t *alarms; /* {name: {since, cause, detail}}; NULL: not read yet */
 	unsigned serial;
 };
 

@@ -18,13 +18,14 @@
  * agents that are in the middle of it; root metadata for ever.
  */
 
-#define BASE       "relay"
-#define STATE      "state/relay.json"
-#define STATE_MAX  (16u << 20)
-#define NOTE_MAX   (8u << 20) /* bytes of one file of metadata */
-#define NOTES_MAX  128        /* files in one run */
-#define PATH_BYTES 256
-#define TIMESTAMP  "metadata/timestamp.json"
+#define BASE        "relay"
+#define STATE       "state/relay.json"
+#define DESCRIPTION "state/relay-set.json" /* of the set, with forms */
+#define STATE_MAX   (16u << 20)
+#define NOTE_MAX    (8u << 20) /* bytes of one file of metadata */
+#define NOTES_MAX   128        /* files in one run */
+#define PATH_BYTES  256
+#define TIMESTAMP   "metadata/timestamp.json"
 
 struct note {
 	char path[PATH_BYTES];
@@ -103,6 +104,20 @@ const char *install_mirror_set(const struct install_mirror *mirror)
 	return mirror->set;
 }
 
+bool install_mirror_noted(const struct install_mirror *mirror, const char *path)
+{
+	for (size_t i = 0; i < mirror->note_count; i++)
+		if (strcmp(mirror->notes[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+int install_mirror_description(const struct install_mirror *mirror)
+{
+	struct yg_err why = {0};
+	return mirror->set[0] ? yg_fs_open(mirror->root, DESCRIPTION, &why) : -1;
+}
+
 static bool starts(const char *text, const char *with)
 {
 	return strncmp(text, with, strlen(with)) == 0;
@@ -146,11 +161,10 @@ bool install_mirror_knows(struct install_mirror *mirror, const char *path)
 	char full[PATH_BYTES + sizeof(BASE)];
 	struct yg_err why = {0};
 	struct stat st;
-	for (size_t i = 0; i < mirror->note_count; i++)
-		if (strcmp(mirror->notes[i].path, path) == 0)
-			return true;
-	return full_path(path, full, &why) == 0 &&
-		fstatat(mirror->root, full, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	return install_mirror_noted(mirror, path) ||
+		(full_path(path, full, &why) == 0 &&
+			fstatat(mirror->root, full, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode));
 }
 
 bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form)
@@ -345,6 +359,15 @@ static int save_state(struct install_mirror *mirror, struct yg_err *err)
 	return yg_fs_replace(mirror->root, STATE, yg_buf_bytes(&text), 0644, err);
 }
 
+static int save_description(struct install_mirror *mirror, const struct yg_set *set,
+	struct yg_err *err)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	if (yg_set_format(set, true, &text, err) < 0)
+		return -1;
+	return yg_fs_replace(mirror->root, DESCRIPTION, yg_buf_bytes(&text), 0644, err);
+}
+
 int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *set,
 	struct yg_err *err)
 {
@@ -362,7 +385,7 @@ int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *se
 	}
 	mirror->now = files;
 	memcpy(mirror->set, set->digest, sizeof(mirror->set));
-	if (save_state(mirror, err) < 0)
+	if (save_description(mirror, set, err) < 0 || save_state(mirror, err) < 0)
 		return -1;
 	prune(mirror, "metadata", 0);
 	prune(mirror, "targets", 0);

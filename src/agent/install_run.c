@@ -228,6 +228,10 @@ static void run_free(struct install_run *r)
 	yg_set_free(r->from);
 	yg_set_free(r->set);
 	free(r->items);
+	if (r->bundle >= 0)
+		(void)close(r->bundle);
+	json_decref(r->manifests);
+	json_decref(r->notes);
 	json_decref(r->body);
 	free(r);
 }
@@ -240,7 +244,7 @@ static void tell_result(struct install_run *r)
 		install_event(r->in, 9101,
 			json_pack("{s:s, s:s}", "cause", r->run.err.cause, "detail",
 				r->run.err.msg));
-	else if (r->run.changed)
+	if (r->run.changed)
 		install_event(r->in, 9100,
 			json_pack("{s:o, s:s}", "components", install_run_updated(r->from, r->set),
 				"set", r->set->digest));
@@ -252,6 +256,7 @@ static void op_done(void *ctx)
 {
 	struct install_run *r = ctx;
 	struct install *in = r->in;
+	install_run_tuf_ended(r);
 	yg_logs_finished(in->logs, install_run_log(r), r->run.err.cause);
 	if (r->run.outcome == YG_JOB_FAILED)
 		yg_log_err(YG_LOG_ERROR, "update.failed", &r->run.err);
@@ -389,6 +394,8 @@ static void start(struct install *in, struct install_waiter *waiter)
 	r->transfer = -1;
 	r->plain = -1;
 	r->tuf_fd = -1;
+	r->bundle = -1;
+	r->manifests = json_object();
 	r->fetch = (struct install_run_helper){.run = r, .role = "fetch"};
 	r->verify = (struct install_run_helper){.run = r, .role = "verify"};
 	r->body = json_incref(waiter->body);

@@ -99,6 +99,12 @@ void install_run_helper_late(void *ctx)
 	install_run_fail(r, &why);
 }
 
+void install_run_helper_get(struct install_run *r, json_t *body, int fd, yg_ipc_done *done)
+{
+	const int fds[] = {fd, r->bundle};
+	yg_ipc_request(r->fetch.ipc, "fetch.get", body, fds, r->bundle < 0 ? 1 : 2, done, r);
+}
+
 static const struct yg_ipc_handler fetch_asks[] = {{0}};
 
 void install_run_helper_link(struct install *in, const char *peer, const char *tag, int fd)

@@ -51,6 +51,17 @@ struct install_run {
 	struct yg_store_report report;
 	int64_t root_next, root_last; /* of a relay: versions that agents may need */
 	bool told_relay, told_source;
+
+	/* What verify said of the repository; install_run_tuf.c. */
+	json_t *manifests; /* {sha256: true}: asked for in this run */
+	json_t *notes;     /* components that are not at their newest, and why */
+	char newest
+		[YG_SHA256_TEXT]; /* what the repository has, whatever of it is for this computer */
+	struct yg_err expired;    /* code not 0: nothing fresh was to be had */
+	int64_t behind;           /* seconds, of this computer's clock */
+	bool kept;        /* asked for what is trusted already: nothing fresh was to be had */
+	bool answered;    /* verify.refresh succeeded */
+	int bundle;       /* instead of a source; -1: none */
 	bool tried_again; /* the engine of the new set ended once */
 };
 
@@ -72,10 +83,21 @@ void install_run_step(struct install_run *r, enum yg_run_event event);
 void install_run_helper_spawn(struct install_run *r); /* ends in install_run_plan_begun */
 void install_run_helper_end(struct install_run *r);
 void install_run_helper_late(void *ctx); /* the watchdog; ctx: the run */
+/* fetch.get, into `fd`; the body is that of install_run_fetch_body, and taken over. */
+void install_run_helper_get(struct install_run *r, json_t *body, int fd, yg_ipc_done *done);
 
 /* ---- install_run_tuf.c ---- */
 
 extern const struct yg_ipc_handler install_run_tuf_asks[]; /* ctx: the helper */
+
+/* Ask verify what is newest, with `done` as the reply: from the source, or (kept) from what is trusted. */
+void install_run_tuf_refresh(struct install_run *r, bool kept, yg_ipc_done *done);
+/* What the reply says besides the set. */
+int install_run_tuf_answered(struct install_run *r, const json_t *reply, struct yg_err *err);
+/* Manifests that were not asked for go. */
+void install_run_tuf_collect(struct install_run *r);
+/* The run is over: the outcome is made to say what was missing, alarms begin and end. */
+void install_run_tuf_ended(struct install_run *r);
 
 /* ---- install_run_fetch.c ---- */
 

@@ -26,6 +26,17 @@ static void add_item(struct install_run *r, const struct yg_file *file, const st
 	r->of_bytes += form->size;
 }
 
+/* Of a component that stays as it is, because nothing good is to be had, there are no forms. */
+static void add_missing(struct install_run *r, const struct yg_file *file)
+{
+	const struct yg_form *form = yg_file_form(file);
+	if (form)
+		add_item(r, file, form);
+	else
+		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan",
+			"'%s' is missing, and nobody vouches for it any more", file->path);
+}
+
 static void find_missing(struct install_run *r)
 {
 	r->count = 0;
@@ -37,7 +48,7 @@ static void find_missing(struct install_run *r)
 			const struct yg_file *file = &r->set->components[i]->files[j];
 			if (!r->relay) {
 				if (!yg_store_object_has(r->in->store, file->sha256, file->size))
-					add_item(r, file, yg_file_form(file));
+					add_missing(r, file);
 				continue;
 			}
 			for (size_t k = 0; k < file->form_count; k++)
@@ -112,8 +123,8 @@ static bool not_yet(const struct install_run *r, const char *lib)
 	char roll[YG_SHA256_TEXT];
 	yg_store_link(r->in->store, YG_STORE_ROLL, roll);
 	return *r->aim && r->all_families && yg_run_at_relay(&r->run) &&
-		strcmp(r->aim, r->set->digest) != 0 && strcmp(r->aim, lib) != 0 &&
-		strcmp(r->aim, roll) != 0;
+		strcmp(r->aim, r->set->digest) != 0 && strcmp(r->aim, r->newest) != 0 &&
+		strcmp(r->aim, lib) != 0 && strcmp(r->aim, roll) != 0;
 }
 
 static void fetch_roots(struct install_run *r);
@@ -200,17 +211,27 @@ static int read_plan(struct install_run *r, const struct yg_ipc_msg *reply, stru
 		return -1;
 	yg_set_free(r->set);
 	r->set = set;
-	for (size_t i = 0; i < set->count; i++)
-		for (size_t j = 0; j < set->components[i]->file_count; j++)
-			if (set->components[i]->files[j].form_count == 0)
-				return yg_fail(err, YG_EFORMAT,
-					"verify.refresh: '%s' of %s: want a form, have none",
-					set->components[i]->files[j].path,
-					set->components[i]->component);
 	if (strcmp(set->digest, digest) != 0)
 		return yg_fail(err, YG_EFORMAT, "verify.refresh: want set %s, have %s", digest,
 			set->digest);
-	return 0;
+	return install_run_tuf_answered(r, reply->body, err);
+}
+
+/* Expired metadata changes nothing here, but says what the set in use consists of. True when some of it is
+ * missing.
+ */
+static bool heals(struct install_run *r)
+{
+	char lib[YG_SHA256_TEXT];
+	struct yg_err why = {0};
+	yg_store_link(r->in->store, YG_STORE_LIB, lib);
+	if (r->relay || strcmp(lib, r->set->digest) != 0 ||
+		yg_store_mend(r->in->store, &r->report, &why) < 0)
+		return false;
+	find_missing(r);
+	if (r->count == 0)
+		install_run_plan_healed(r);
+	return r->count > 0;
 }
 
 /* A relay that has nothing yet is behind, as one with an old set is. */
@@ -230,10 +251,24 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		install_run_step(r, YG_RUN_NOT_YET);
 		return;
 	}
+	if (strcmp(why.cause, "tuf.expired") == 0 && !r->kept) {
+		/* No reason to stop: what was trusted before can still heal what is damaged here. */
+		r->expired = why;
+		yg_timer_set(r->watchdog, PLAN_MS);
+		install_run_tuf_refresh(r, true, planned);
+		return;
+	}
+	if (why.code && r->kept)
+		why = r->expired;
 	if (why.code || read_plan(r, reply, &why) < 0) {
 		if (why.code == YG_EAGAIN && !why.cause[0])
 			(void)yg_fail_cause(&why, YG_EAGAIN, "update.interrupted", "%s", err->msg);
 		install_run_fail(r, &why);
+		return;
+	}
+	install_run_tuf_collect(r);
+	if (r->kept && !heals(r)) {
+		install_run_fail(r, &r->expired);
 		return;
 	}
 	if (r->relay) {
@@ -259,16 +294,8 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 
 static void refresh(struct install_run *r)
 {
-	json_t *families = json_object_get(r->body, "families");
-	families = families ? json_incref(families) : json_pack("[s,s]", "pattern", "rule");
-	if (r->relay && r->in->mirror)
-		install_mirror_forget(r->in->mirror);
-	/* A relay serves agents with other engines than ours. */
 	yg_timer_set(r->watchdog, PLAN_MS);
-	yg_ipc_request(r->verify.ipc, "verify.refresh",
-		json_pack("{s:{s:I}, s:o}", "abi", "clamav",
-			(json_int_t)(r->relay ? 0 : r->in->abi), "families", families),
-		NULL, 0, planned, r);
+	install_run_tuf_refresh(r, false, planned);
 }
 
 void install_run_plan_begun(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)

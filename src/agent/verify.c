@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "content/codec.h"
+#include "agent/verify_object.h"
+#include "content/rollout.h"
 #include "content/set.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -22,6 +23,7 @@ struct verify {
 	struct yg_ipc *asker;
 	int64_t now;
 	bool begun;
+	json_t *names; /* {name: true}: of metadata that was loaded or saved in this refresh */
 };
 
 /* ---- what the client of The Update Framework asks for, install brings ---- */
@@ -56,6 +58,7 @@ static int ask_load(void *ctx, const char *name, struct yg_buf *buf, struct yg_e
 	struct verify *verify = ctx;
 	json_t *reply YG_AUTO(yg_json) = NULL;
 	int fd = -1;
+	(void)json_object_set_new(verify->names, name, json_true());
 	if (yg_ipc_call(verify->asker, "tuf.load", json_pack("{s:s}", "name", name), NULL, 0,
 		    &reply, &fd, err) < 0)
 		return -1;
@@ -69,6 +72,7 @@ static int ask_save(void *ctx, const char *name, struct yg_bytes bytes, struct y
 	int fd YG_AUTO(fd) = yg_fs_memfd(name, bytes, err);
 	if (fd < 0)
 		return -1;
+	(void)json_object_set_new(verify->names, name, json_true());
 	return yg_ipc_call(verify->asker, "tuf.save", json_pack("{s:s}", "name", name), &fd, 1,
 		&reply, NULL, err);
 }
@@ -103,6 +107,12 @@ static void on_begin(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	yg_ipc_reply(ipc, msg->id, NULL, NULL, 0);
 }
 
+struct question { /* what verify.refresh asks */
+	struct yg_set_want want;
+	struct yg_set *have; /* owned */
+	bool kept;           /* ask nobody: what is trusted already will do */
+};
+
 static int parse_families(const json_t *body, unsigned *out, struct yg_err *err)
 {
 	json_t *list = NULL;
@@ -119,37 +129,146 @@ static int parse_families(const json_t *body, unsigned *out, struct yg_err *err)
 	return 0;
 }
 
-static int refresh(struct verify *verify, const json_t *body, json_t **reply, int *fd,
-	struct yg_err *err)
+static int parse_have(const struct yg_ipc_msg *msg, struct yg_set **out, struct yg_err *err)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	if (msg->fd_count == 0)
+		return 0;
+	if (yg_fs_read_fd(msg->fds[0], &text, err) < 0)
+		return -1;
+	*out = yg_set_parse(yg_buf_bytes(&text), err);
+	return *out ? 0 : yg_wrap(err, "the set that is in use");
+}
+
+static int parse_question(const struct verify *verify, const struct yg_ipc_msg *msg,
+	struct question *out, struct yg_err *err)
 {
 	json_t *abi = NULL;
-	int64_t clamav = 0;
-	unsigned families = 0;
+	int64_t seat = 0;
 	if (!verify->begun)
 		return yg_fail(err, YG_EFORMAT, "verify.refresh came before verify.begin");
-	if (yg_json_object(body, "abi", &abi, err) < 0 ||
-		yg_json_int_or(abi, "clamav", 0, INT32_MAX, 0, &clamav, err) < 0 ||
-		parse_families(body, &families, err) < 0)
+	out->want.now = verify->now;
+	if (yg_json_object(msg->body, "abi", &abi, err) < 0 ||
+		yg_json_int_or(abi, "clamav", 0, INT32_MAX, 0, &out->want.clamav, err) < 0 ||
+		yg_json_int_or(msg->body, "seat", 0, YG_ROLLOUT_SEATS - 1, 0, &seat, err) < 0 ||
+		yg_json_bool_or(msg->body, "every", false, &out->want.every, err) < 0 ||
+		yg_json_bool_or(msg->body, "kept", false, &out->kept, err) < 0 ||
+		parse_families(msg->body, &out->want.families, err) < 0 ||
+		parse_have(msg, &out->have, err) < 0)
 		return yg_wrap(err, "verify.refresh");
+	out->want.seat = (unsigned)seat;
+	out->want.have = out->have;
+	return 0;
+}
 
+/* What the repository has for everybody, whatever this computer takes of it: what jobs aim at. */
+static void newest_of(struct yg_tuf *tuf, const struct question *question, const struct yg_set *set,
+	const struct yg_set_notes *notes, char out[YG_SHA256_TEXT])
+{
+	struct yg_set_want want = question->want;
+	struct yg_set_notes ignored;
+	struct yg_err why = {0};
+	memcpy(out, set->digest, YG_SHA256_TEXT);
+	if (notes->count == 0 || question->kept)
+		return;
+	want.every = true;
+	want.clamav = 0;
+	struct yg_set *all YG_AUTO(yg_set) = yg_set_collect(tuf, &want, &ignored, &why);
+	if (all)
+		memcpy(out, all->digest, YG_SHA256_TEXT);
+}
+
+static json_t *notes_json(const struct yg_set_notes *notes)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < notes->count; i++) {
+		const struct yg_set_note *note = &notes->list[i];
+		(void)json_array_append_new(list,
+			json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "component", note->component,
+				"newest", (json_int_t)note->newest, "taken",
+				(json_int_t)note->taken, "opens", (json_int_t)note->opens, "cause",
+				note->why.code ? note->why.cause : "", "message",
+				note->why.code ? note->why.msg : ""));
+	}
+	return list;
+}
+
+/* The files of the repository that hold what was trusted, and under which name each is kept: a relay
+ * serves them, and did not fetch those that it had.
+ */
+static json_t *metadata_json(const struct verify *verify, const struct yg_tuf *tuf)
+{
+	json_t *list = json_array();
+	const char *name;
+	json_t *unused;
+	json_object_foreach(verify->names, name, unused)
+	{
+		char role[YG_TUF_ROLE_MAX];
+		char path[YG_TUF_NAME_MAX + 40];
+		size_t len = strlen(name);
+		if (len <= 5 || strpbrk(name, "%@") ||
+			!yg_str_put(role, sizeof(role), "%.*s", (int)(len - 5), name))
+			continue;
+		int64_t version = yg_tuf_version(tuf, role);
+		if (version == 0 || strcmp(role, "root") == 0 || strcmp(role, "timestamp") == 0 ||
+			!yg_str_put(path, sizeof(path), "metadata/%lld.%s", (long long)version,
+				name))
+			continue;
+		(void)json_array_append_new(list,
+			json_pack("{s:s, s:s}", "path", path, "name", name));
+	}
+	return list;
+}
+
+/* Seconds since the last of the roles that everything hangs on has expired; 0 when one has not. One role that
+ * expires was forgotten; all of them, the offline ones too, is more likely a wrong clock.
+ */
+static int64_t all_expired(const struct yg_tuf *tuf, int64_t now)
+{
+	static const char *const roles[] = {"root", "targets", "snapshot", "timestamp"};
+	int64_t last = 0;
+	for (size_t i = 0; i < YG_COUNT(roles); i++)
+		if (yg_tuf_expires(tuf, roles[i]) > last)
+			last = yg_tuf_expires(tuf, roles[i]);
+	return last > 0 && now > last ? now - last : 0;
+}
+
+static json_t *answer(const struct verify *verify, const struct yg_tuf *tuf,
+	const struct yg_set *set, const char *newest, const struct yg_set_notes *notes)
+{
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "set", set->digest,
+		"newest", newest, "root", (json_int_t)yg_tuf_version(tuf, "root"), "timestamp",
+		(json_int_t)yg_tuf_version(tuf, "timestamp"), "expires",
+		(json_int_t)yg_tuf_expires(tuf, "timestamp"), "known",
+		(json_int_t)yg_tuf_known_time(tuf), "behind", (json_int_t)yg_tuf_clock_behind(tuf),
+		"all_expired", (json_int_t)all_expired(tuf, verify->now), "notes",
+		notes_json(notes), "metadata", metadata_json(verify, tuf));
+}
+
+static int refresh(struct verify *verify, const struct question *question, json_t **reply, int *fd,
+	struct yg_err *err)
+{
+	char newest[YG_SHA256_TEXT];
+	json_decref(verify->names);
+	verify->names = json_object();
+	struct yg_set_notes *notes YG_AUTO(mem) = calloc(1, sizeof(*notes));
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&tuf_ops, verify, verify->now, err);
-	if (!tuf || trust(verify, tuf, err) < 0 || yg_tuf_refresh(tuf, err) < 0)
+	if (!notes || !verify->names)
+		return yg_fail_sys(err, ENOMEM, "verify.refresh");
+	if (!tuf || trust(verify, tuf, err) < 0 ||
+		(question->kept ? yg_tuf_use_kept(tuf, err) : yg_tuf_refresh(tuf, err)) < 0)
 		return -1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
-		&(struct yg_set_want){.clamav = clamav, .families = families, .every = true}, NULL,
-		err);
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, &question->want, notes, err);
 	if (!set)
 		return -1;
+	newest_of(tuf, question, set, notes, newest);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
 	if (yg_set_format(set, true, &text, err) < 0)
 		return -1;
 	int memfd YG_AUTO(fd) = yg_fs_memfd("set", yg_buf_bytes(&text), err);
 	if (memfd < 0)
 		return -1;
-	*reply = json_pack("{s:s, s:I, s:I, s:I}", "set", set->digest, "root",
-		(json_int_t)yg_tuf_version(tuf, "root"), "timestamp",
-		(json_int_t)yg_tuf_version(tuf, "timestamp"), "expires",
-		(json_int_t)yg_tuf_expires(tuf, "timestamp"));
+	*reply = answer(verify, tuf, set, newest, notes);
 	if (!*reply)
 		return yg_fail_sys(err, ENOMEM, "answering");
 	*fd = yg_take_fd(memfd);
@@ -159,56 +278,21 @@ static int refresh(struct verify *verify, const json_t *body, json_t **reply, in
 static void on_refresh(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	struct yg_err err = {0};
+	struct question question = {0};
 	json_t *reply = NULL;
 	int fd YG_AUTO(fd) = -1;
-	if (refresh(ctx, msg->body, &reply, &fd, &err) < 0)
+	if (parse_question(ctx, msg, &question, &err) < 0 ||
+		refresh(ctx, &question, &reply, &fd, &err) < 0)
 		yg_ipc_reply_err(ipc, msg->id, &err);
 	else
 		yg_ipc_reply(ipc, msg->id, reply, &fd, 1);
-}
-
-/* ---- verify.object ---- */
-
-static int object(const struct yg_ipc_msg *msg, struct yg_err *err)
-{
-	const char *encoding = NULL;
-	const char *sha256 = NULL;
-	const char *plain_sha256 = NULL;
-	int64_t size = 0;
-	int64_t plain_size = 0;
-	struct yg_form form = {0};
-	if (yg_json_str(msg->body, "encoding", 16, &encoding, err) < 0 ||
-		yg_json_str(msg->body, "sha256", 64, &sha256, err) < 0 ||
-		yg_json_str(msg->body, "plain_sha256", 64, &plain_sha256, err) < 0 ||
-		yg_json_int(msg->body, "size", 0, INT64_MAX, &size, err) < 0 ||
-		yg_json_int(msg->body, "plain_size", 0, (int64_t)YG_FILE_SIZE_MAX, &plain_size,
-			err) < 0 ||
-		yg_encoding_parse(encoding, &form.encoding, err) < 0)
-		return yg_wrap(err, "verify.object");
-	if (msg->fd_count != 2)
-		return yg_fail(err, YG_EFORMAT, "verify.object: want 2 descriptors, have %zu",
-			msg->fd_count);
-	form.size = (uint64_t)size;
-	if (!yg_str_put(form.sha256, sizeof(form.sha256), "%s", sha256))
-		return yg_fail(err, YG_EFORMAT, "verify.object: sha256: too long");
-	return yg_codec_decode(msg->fds[0], msg->fds[1], &form, plain_sha256, (uint64_t)plain_size,
-		err);
-}
-
-static void on_object(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
-{
-	(void)ctx;
-	struct yg_err err = {0};
-	if (object(msg, &err) < 0)
-		yg_ipc_reply_err(ipc, msg->id, &err);
-	else
-		yg_ipc_reply(ipc, msg->id, NULL, NULL, 0);
+	yg_set_free(question.have);
 }
 
 static const struct yg_ipc_handler handlers[] = {
 	{"verify.begin", on_begin},
 	{"verify.refresh", on_refresh},
-	{"verify.object", on_object},
+	{"verify.object", verify_object},
 	{0},
 };
 
@@ -262,5 +346,6 @@ void verify_stop(void *self)
 	if (!verify)
 		return;
 	yg_ipc_free(verify->asker);
+	json_decref(verify->names);
 	free(verify);
 }

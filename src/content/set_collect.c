@@ -77,7 +77,7 @@ static struct yg_manifest *get(const struct collection *to, const char *componen
 static bool is_for_good(const struct yg_err *why)
 {
 	static const char *const causes[] = {"content.abi", "content.format", "content.limit",
-		"tuf.expired", "tuf.signature", "tuf.threshold"};
+		"tuf.expired", "tuf.format", "tuf.signature", "tuf.threshold"};
 	for (size_t i = 0; i < YG_COUNT(causes); i++)
 		if (strcmp(causes[i], why->cause) == 0)
 			return true;
@@ -161,12 +161,12 @@ static int choose(const struct collection *to, struct choice *choice, struct yg_
 	return got < 0 ? -1 : 0;
 }
 
-/* What is run now stays: another reference to it, without forms. */
+/* What is run now stays: a copy of it, with the forms that it has (a relay's have some). */
 static struct yg_manifest *keep(const struct yg_set *have, const char *component,
 	struct yg_err *err)
 {
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
-	if (yg_set_format(have, false, &text, err) < 0)
+	if (yg_set_format(have, true, &text, err) < 0)
 		return NULL;
 	struct yg_set *again YG_AUTO(yg_set) = yg_set_parse(yg_buf_bytes(&text), err);
 	for (size_t i = 0; again && i < again->count; i++) {
