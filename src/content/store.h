@@ -17,6 +17,8 @@
  *     li_roll -> …     the set before
  *     iaulogs/         logs                state/hold.json  the set that no scheduled run may take
  *     iaurepo/objects/<sha256>  0444, hard links of the sets' files     iaurepo/tmp/
+ *     iaurepo/part/<sha256>     transfers that were cut off
+ *     state/sets/<digest>.json  what the set consists of, with the forms its files were offered in
  *
  * One process at a time writes (a lock on state/store.lock). Every change is one rename or one link,
  * on disk when the call returns, so that a crash leaves the old or the new; docs/recovery.md. Nothing that
@@ -40,8 +42,7 @@ struct yg_store_report {
 	uint32_t missing;   /* files of sets that are nowhere on this disk now */
 	uint32_t leftovers; /* foreign or half-made things removed */
 	/* the first that was damaged: "am-pattern/daily.hsb <sha256>" */
-	char first[YG_SHA256_TEXT + YG_FILE_PATH_MAX +
-		16];       /* the first damaged: "<what> <sha256>" */
+	char first[YG_SHA256_TEXT + YG_COMPONENT_NAME_MAX + YG_FILE_PATH_MAX + 4];
 	const char *links; /* what was done with the links and why; static, NULL before recovery */
 };
 
@@ -70,6 +71,23 @@ int yg_store_mend(struct yg_store *store, struct yg_store_report *report, struct
  */
 int yg_store_repair(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
 	YG_MUST_CHECK;
+
+/* A file of lib's, li_copy's or li_roll's set that is nowhere on this disk. */
+struct yg_store_lost {
+	enum yg_store_link link; /* the first whose set needs it */
+	const char *set;         /* digest */
+	const char *component;   /* "am-pattern" */
+	const struct yg_file
+		*file; /* path, SHA-256, size; the forms that were known when it was staged */
+};
+
+/* Call for every such file, once for each set that has it; a non-zero return of `visit` (which fills err)
+ * ends it. Call after mending: what is there counts as good. Everything is borrowed for the call.
+ * errors  YG_ESYSTEM; those of visit
+ */
+typedef int yg_store_lost_visit(void *ctx, const struct yg_store_lost *lost, struct yg_err *err);
+int yg_store_missing(struct yg_store *store, yg_store_lost_visit *visit, void *ctx,
+	struct yg_err *err) YG_MUST_CHECK;
 
 /* The digest of the set that a link leads to; "" when there is none or it leads nowhere. */
 void yg_store_link(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT]);
@@ -103,8 +121,33 @@ int yg_store_object_new(struct yg_store *store, struct yg_err *err) YG_MUST_CHEC
 int yg_store_object_add(struct yg_store *store, int fd, const char *sha256, uint64_t size,
 	struct yg_err *err) YG_MUST_CHECK;
 
-/* Whether `bytes` more fit, with a reserve. errors  YG_ESYSTEM cause store.disk_full */
+/* Transfers that were cut off: iaurepo/part/<SHA-256 of the transfer bytes>, mode 0600, a file of its own,
+ * never another name of an object. Opened read-write, made when it is not there; `have` bytes of an earlier
+ * run are in it. Nothing vouches for them: who has the whole hashes it, and drops the part when it is not
+ * what was asked for, or when it was used. Parts of more than a day ago, and beyond 1 GiB the oldest, go at
+ * recovery and collection; so does what is not a regular file of ours with one name.
+ * returns a descriptor, or -1. errors  YG_EFORMAT not a digest; YG_ESYSTEM
+ */
+int yg_store_part_open(struct yg_store *store, const char *transfer_sha256, uint64_t *have,
+	struct yg_err *err) YG_MUST_CHECK;
+int yg_store_part_drop(struct yg_store *store, const char *transfer_sha256, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* Whether `bytes` more fit, with a reserve of 16 MiB for what else is written.
+ * errors  YG_ESYSTEM cause store.disk_full, with what is wanted and what is free
+ */
 int yg_store_room(const struct yg_store *store, uint64_t bytes, struct yg_err *err) YG_MUST_CHECK;
+
+/* Set `bytes` aside for a run: yg_store_room, then blocks that are really held (a nameless file), until
+ * yg_store_release or the end of the process. Replaces an earlier reservation. yg_store_allot moves `bytes`
+ * of it to a file that is about to be written: a part or a new object (its size stays as it is). Where the
+ * file system cannot allocate ahead, only the room is checked.
+ * errors  YG_ESYSTEM cause store.disk_full, store.read_only, store.io; nothing was changed then
+ */
+int yg_store_reserve(struct yg_store *store, uint64_t bytes, struct yg_err *err) YG_MUST_CHECK;
+int yg_store_allot(struct yg_store *store, int fd, uint64_t bytes, struct yg_err *err)
+	YG_MUST_CHECK;
+void yg_store_release(struct yg_store *store);
 
 /* Build sets/<set->digest> from objects that are all there (YG_EABSENT names one that is not). A set
  * that exists is completed. errors  YG_EABSENT; YG_ESYSTEM
