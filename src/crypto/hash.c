@@ -67,6 +67,15 @@ int yg_hash_text(struct yg_bytes bytes, char out[YG_HASH_TEXT], struct yg_err *e
 	return 0;
 }
 
+int yg_hash_512_text(struct yg_bytes bytes, char out[YG_HASH_512_TEXT], struct yg_err *err)
+{
+	uint8_t raw[YG_HASH_512_SIZE];
+	if (EVP_Digest(bytes.ptr, bytes.len, raw, NULL, EVP_sha512(), NULL) != 1)
+		return yg_ossl_fail(err, YG_ESYSTEM, "computing SHA-512");
+	yg_str_hex(raw, sizeof(raw), out);
+	return 0;
+}
+
 int yg_hash_fd(int fd, uint8_t out[YG_HASH_SIZE], uint64_t *size, struct yg_err *err)
 {
 	struct yg_hash *hash YG_AUTO(yg_hash) = yg_hash_new(err);

@@ -99,14 +99,18 @@ static EVP_PKEY *load_pem(const char *pem, enum yg_key_type want, struct yg_err 
 	return yg_take(pkey);
 }
 
+static EVP_PKEY *load(const struct yg_public *key, enum yg_key_type *type, struct yg_err *err)
+{
+	if (find_scheme(key, type, err) < 0)
+		return NULL;
+	return *type == YG_KEY_ED25519 ? load_raw(key->text, err) : load_pem(key->text, *type, err);
+}
+
 int yg_sign_verify(const struct yg_public *key, struct yg_bytes text, struct yg_bytes signature,
 	struct yg_err *err)
 {
 	enum yg_key_type type = YG_KEY_ED25519;
-	if (find_scheme(key, &type, err) < 0)
-		return -1;
-	EVP_PKEY *pkey YG_AUTO(pkey) = type == YG_KEY_ED25519 ? load_raw(key->text, err)
-							      : load_pem(key->text, type, err);
+	EVP_PKEY *pkey YG_AUTO(pkey) = load(key, &type, err);
 	if (!pkey)
 		return -1;
 	EVP_MD_CTX *ctx YG_AUTO(md_ctx) = EVP_MD_CTX_new();
@@ -120,4 +124,11 @@ int yg_sign_verify(const struct yg_public *key, struct yg_bytes text, struct yg_
 		return yg_fail(err, YG_EUNTRUSTED,
 			"the signature does not fit the key and the text");
 	return 0;
+}
+
+int yg_sign_key_hash(const struct yg_public *key, uint8_t out[32], struct yg_err *err)
+{
+	enum yg_key_type type = YG_KEY_ED25519;
+	EVP_PKEY *pkey YG_AUTO(pkey) = load(key, &type, err);
+	return pkey ? yg_ossl_spki(pkey, out, err) : -1;
 }

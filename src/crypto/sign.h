@@ -23,3 +23,9 @@ int yg_sign_make(const struct yg_key *key, struct yg_bytes text, uint8_t out[YG_
  */
 int yg_sign_verify(const struct yg_public *key, struct yg_bytes text, struct yg_bytes signature,
 	struct yg_err *err) YG_MUST_CHECK;
+
+/* SHA-256 of the key itself (SubjectPublicKeyInfo): the same for every way of writing one key, such as PEM
+ * with other line breaks. errors  YG_EFORMAT as yg_sign_verify; YG_ESYSTEM
+ */
+int yg_sign_key_hash(const struct yg_public *key, uint8_t out[32], struct yg_err *err)
+	YG_MUST_CHECK;

@@ -1,270 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "tuf/meta.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/attr.h"
-#include "core/clock.h"
 #include "core/json.h"
 #include "core/str.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
 #include "tuf/canon.h"
-
-#define TEXT_MAX    (64u << 10) /* bytes of a key's text: an RSA key in PEM is far below */
-#define VERSION_MAX (INT64_MAX - 1)
-#define LENGTH_MAX  INT64_MAX
-
-static const char *const type_names[] = {"root", "timestamp", "snapshot", "targets"};
-static const char *const top_roles[] = {"root", "timestamp", "snapshot", "targets"};
+#include "tuf/meta_shape.h"
 
 /* Give a failure of a parser below its name in the catalogue. */
 static int malformed(struct yg_err *err)
 {
 	const struct yg_err why = *err;
 	return yg_fail_cause(err, YG_EFORMAT, "tuf.format", "%s", why.msg);
-}
-
-/* ---- shape ---- */
-
-static int parse_keys(const json_t *object, struct yg_err *err)
-{
-	json_t *keys;
-	if (yg_json_object(object, "keys", &keys, err) < 0)
-		return -1;
-	if (json_object_size(keys) > YG_META_KEYS_MAX)
-		return yg_fail(err, YG_ELIMIT, "keys: want <= %u, have %zu", YG_META_KEYS_MAX,
-			json_object_size(keys));
-	for (void *i = json_object_iter(keys); i; i = json_object_iter_next(keys, i)) {
-		const json_t *key = json_object_iter_value(i);
-		const char *text;
-		json_t *value;
-		if (yg_json_str(key, "keytype", 64, &text, err) < 0 ||
-			yg_json_str(key, "scheme", 64, &text, err) < 0 ||
-			yg_json_object(key, "keyval", &value, err) < 0 ||
-			yg_json_str(value, "public", TEXT_MAX, &text, err) < 0)
-			return yg_wrap(err, "keys: '%.64s'", json_object_iter_key(i));
-	}
-	return 0;
-}
-
-/* Key ids and threshold, of a top-level role and of a delegation. */
-static int parse_role(const json_t *role, struct yg_err *err)
-{
-	int64_t threshold;
-	json_t *ids;
-	if (yg_json_int(role, "threshold", 1, YG_META_ROLE_KEYS_MAX, &threshold, err) < 0 ||
-		yg_json_array(role, "keyids", YG_META_ROLE_KEYS_MAX, &ids, err) < 0)
-		return -1;
-	json_t *seen YG_AUTO(yg_json) = json_object();
-	for (size_t i = 0; i < json_array_size(ids); i++) {
-		const char *id = json_string_value(json_array_get(ids, i));
-		if (!id)
-			return yg_fail(err, YG_EFORMAT, "keyids: want strings, have %s",
-				yg_json_kind(json_array_get(ids, i)));
-		if (json_object_get(seen, id))
-			return yg_fail(err, YG_EFORMAT, "keyids: '%.64s' is there twice", id);
-		if (json_object_set_new(seen, id, json_true()) < 0)
-			return yg_fail(err, YG_ESYSTEM, "out of memory");
-	}
-	return 0;
-}
-
-static int parse_root(const json_t *body, struct yg_err *err)
-{
-	bool consistent;
-	json_t *roles;
-	if (yg_json_bool_or(body, "consistent_snapshot", false, &consistent, err) < 0 ||
-		parse_keys(body, err) < 0 || yg_json_object(body, "roles", &roles, err) < 0)
-		return -1;
-	for (size_t i = 0; i < YG_COUNT(top_roles); i++) {
-		json_t *role;
-		if (yg_json_object(roles, top_roles[i], &role, err) < 0)
-			return yg_wrap(err, "roles");
-		if (parse_role(role, err) < 0)
-			return yg_wrap(err, "roles: '%s'", top_roles[i]);
-	}
-	return 0;
-}
-
-/* Hashes must have one that we can compute: to accept others only would be to accept any bytes. */
-static int parse_hashes(const json_t *file, struct yg_err *err)
-{
-	json_t *hashes;
-	const char *hex;
-	uint8_t raw[YG_HASH_SIZE];
-	if (yg_json_object(file, "hashes", &hashes, err) < 0)
-		return -1;
-	if (yg_json_str(hashes, "sha256", 2 * YG_HASH_SIZE, &hex, err) < 0 ||
-		yg_str_unhex("sha256", hex, raw, sizeof(raw), err) < 0)
-		return yg_wrap(err, "hashes");
-	return 0;
-}
-
-static int parse_meta_entry(const json_t *file, struct yg_err *err)
-{
-	int64_t number;
-	if (yg_json_int(file, "version", 1, VERSION_MAX, &number, err) < 0 ||
-		yg_json_int_or(file, "length", 0, LENGTH_MAX, 0, &number, err) < 0)
-		return -1;
-	return json_object_get(file, "hashes") ? parse_hashes(file, err) : 0;
-}
-
-static int parse_meta(const json_t *body, const char *needed, struct yg_err *err)
-{
-	json_t *meta;
-	if (yg_json_object(body, "meta", &meta, err) < 0)
-		return -1;
-	if (!json_object_get(meta, needed))
-		return yg_fail(err, YG_EFORMAT, "meta: want '%s', have nothing", needed);
-	for (void *i = json_object_iter(meta); i; i = json_object_iter_next(meta, i)) {
-		if (parse_meta_entry(json_object_iter_value(i), err) < 0)
-			return yg_wrap(err, "meta: '%.128s'", json_object_iter_key(i));
-	}
-	return 0;
-}
-
-static int parse_strings(const json_t *role, const char *name, struct yg_err *err)
-{
-	json_t *list;
-	if (yg_json_array(role, name, YG_META_ROLES_MAX, &list, err) < 0)
-		return -1;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		if (!json_is_string(json_array_get(list, i)))
-			return yg_fail(err, YG_EFORMAT, "%s: want strings, have %s", name,
-				yg_json_kind(json_array_get(list, i)));
-	}
-	return 0;
-}
-
-static int parse_delegation(const json_t *role, json_t *seen, struct yg_err *err)
-{
-	const char *name;
-	char file[YG_META_NAME_MAX];
-	bool terminating;
-	if (yg_json_str(role, "name", YG_META_NAME_MAX, &name, err) < 0)
-		return -1;
-	if (!*name || !yg_meta_name(name, file))
-		return yg_fail(err, YG_EFORMAT, "name: '%.64s' is empty or too long", name);
-	for (size_t i = 0; i < YG_COUNT(top_roles); i++) {
-		if (strcmp(name, top_roles[i]) == 0)
-			return yg_fail(err, YG_EFORMAT, "name: '%s' is a top-level role", name);
-	}
-	if (json_object_get(seen, name))
-		return yg_fail(err, YG_EFORMAT, "name: '%s' is there twice", name);
-	if (json_object_set_new(seen, name, json_true()) < 0)
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	bool paths = json_object_get(role, "paths") != NULL;
-	bool prefixes = json_object_get(role, "path_hash_prefixes") != NULL;
-	if (paths == prefixes)
-		return yg_fail(err, YG_EFORMAT,
-			"'%s': want either paths or path_hash_prefixes, have %s", name,
-			paths ? "both" : "neither");
-	if (yg_json_bool_or(role, "terminating", false, &terminating, err) < 0 ||
-		parse_role(role, err) < 0 ||
-		parse_strings(role, paths ? "paths" : "path_hash_prefixes", err) < 0)
-		return yg_wrap(err, "'%s'", name);
-	return 0;
-}
-
-static int parse_delegations(const json_t *body, struct yg_err *err)
-{
-	json_t *delegations, *roles;
-	if (!json_object_get(body, "delegations"))
-		return 0;
-	if (yg_json_object(body, "delegations", &delegations, err) < 0)
-		return -1;
-	if (json_object_get(delegations, "succinct_roles"))
-		return yg_fail(err, YG_EFORMAT,
-			"delegations: succinct_roles are not supported, want roles");
-	if (parse_keys(delegations, err) < 0 ||
-		yg_json_array(delegations, "roles", YG_META_ROLES_MAX, &roles, err) < 0)
-		return yg_wrap(err, "delegations");
-	json_t *seen YG_AUTO(yg_json) = json_object();
-	for (size_t i = 0; i < json_array_size(roles); i++) {
-		if (parse_delegation(json_array_get(roles, i), seen, err) < 0)
-			return yg_wrap(err, "delegations: role %zu", i + 1);
-	}
-	return 0;
-}
-
-static int parse_targets(const json_t *body, struct yg_err *err)
-{
-	json_t *targets;
-	if (yg_json_object(body, "targets", &targets, err) < 0)
-		return -1;
-	for (void *i = json_object_iter(targets); i; i = json_object_iter_next(targets, i)) {
-		const json_t *file = json_object_iter_value(i);
-		int64_t length;
-		if (yg_json_int(file, "length", 0, LENGTH_MAX, &length, err) < 0 ||
-			parse_hashes(file, err) < 0)
-			return yg_wrap(err, "targets: '%.128s'", json_object_iter_key(i));
-	}
-	return parse_delegations(body, err);
-}
-
-static int parse_signatures(const json_t *doc, struct yg_err *err)
-{
-	json_t *signatures;
-	if (yg_json_array(doc, "signatures", YG_META_SIGNATURES_MAX, &signatures, err) < 0)
-		return -1;
-	for (size_t i = 0; i < json_array_size(signatures); i++) {
-		const json_t *signature = json_array_get(signatures, i);
-		const char *text;
-		if (yg_json_str(signature, "keyid", 256, &text, err) < 0 ||
-			yg_json_str(signature, "sig", TEXT_MAX, &text, err) < 0)
-			return yg_wrap(err, "signatures: %zu", i + 1);
-	}
-	return 0;
-}
-
-/* Versions "1", "1.x" and "1.x.y" of the specification have one format. */
-static bool spec_ok(const char *text)
-{
-	return text[0] == '1' && (text[1] == 0 || text[1] == '.');
-}
-
-static int parse_body(struct yg_meta *meta, struct yg_err *err)
-{
-	const char *text;
-	if (yg_json_str(meta->body, "_type", 32, &text, err) < 0)
-		return -1;
-	if (strcmp(text, type_names[meta->type]) != 0)
-		return yg_fail(err, YG_EFORMAT, "_type: want '%s', have '%s'",
-			type_names[meta->type], text);
-	if (yg_json_str(meta->body, "spec_version", 32, &text, err) < 0)
-		return -1;
-	if (!spec_ok(text))
-		return yg_fail(err, YG_EFORMAT, "spec_version: want 1.x, have '%s'", text);
-	if (yg_json_int(meta->body, "version", 1, VERSION_MAX, &meta->version, err) < 0 ||
-		yg_json_str(meta->body, "expires", 64, &text, err) < 0)
-		return -1;
-	if (yg_clock_parse(text, &meta->expires, err) < 0)
-		return yg_wrap(err, "expires");
-	switch (meta->type) {
-	case YG_META_ROOT:
-		return parse_root(meta->body, err);
-	case YG_META_TIMESTAMP:
-		return parse_meta(meta->body, "snapshot.json", err);
-	case YG_META_SNAPSHOT:
-		return parse_meta(meta->body, "targets.json", err);
-	case YG_META_TARGETS:
-		return parse_targets(meta->body, err);
-	}
-	return yg_fail(err, YG_EFORMAT, "unknown type of metadata");
-}
-
-static int parse(struct yg_meta *meta, struct yg_bytes text, size_t max, struct yg_err *err)
-{
-	if (yg_json_parse(text, max, &meta->doc, err) < 0)
-		return -1;
-	if (!json_is_object(meta->doc))
-		return yg_fail(err, YG_EFORMAT, "want an object, have %s", yg_json_kind(meta->doc));
-	if (yg_json_object(meta->doc, "signed", &meta->body, err) < 0 ||
-		parse_signatures(meta->doc, err) < 0)
-		return -1;
-	return parse_body(meta, err);
 }
 
 struct yg_meta *yg_meta_parse(enum yg_meta_type type, struct yg_bytes text, size_t max,
@@ -281,7 +34,7 @@ struct yg_meta *yg_meta_parse(enum yg_meta_type type, struct yg_bytes text, size
 		return NULL;
 	}
 	meta->type = type;
-	if (parse(meta, text, max, err) < 0) {
+	if (yg_json_parse(text, max, &meta->doc, err) < 0 || yg_meta_shape_check(meta, err) < 0) {
 		/* Whatever limit or rule it breaks, to the caller it is malformed. */
 		if (err->code != YG_ESYSTEM)
 			(void)malformed(err);
@@ -300,9 +53,48 @@ void yg_meta_free(struct yg_meta *meta)
 
 /* ---- roles and signatures ---- */
 
+static const json_t *delegations_of(const struct yg_meta *meta, const char *kind)
+{
+	return json_object_get(json_object_get(meta->body, "delegations"), kind);
+}
+
+/* Hex digits of a bin's number. */
+static int bin_digits(int64_t bits)
+{
+	return (int)((bits + 3) / 4);
+}
+
+/* "prefix-0f": the name of a bin (TAP 15). */
+static void bin_name(const json_t *succinct, uint32_t bin, char out[YG_META_ROLE_MAX])
+{
+	bool fits = yg_str_put(out, YG_META_ROLE_MAX, "%s-%0*x",
+		json_string_value(json_object_get(succinct, "name_prefix")),
+		bin_digits(json_integer_value(json_object_get(succinct, "bit_length"))), bin);
+	assert(fits); /* meta_shape.c saw to it */
+	(void)fits;
+}
+
+static bool is_bin(const json_t *succinct, const char *role)
+{
+	const char *prefix = json_string_value(json_object_get(succinct, "name_prefix"));
+	int64_t bits = json_integer_value(json_object_get(succinct, "bit_length"));
+	size_t len = strlen(prefix), digits = (size_t)bin_digits(bits);
+	if (strncmp(role, prefix, len) != 0 || role[len] != '-' ||
+		strlen(role + len + 1) != digits ||
+		strspn(role + len + 1, "0123456789abcdef") != digits)
+		return false;
+	uint64_t bin = 0;
+	for (const char *at = role + len + 1; *at; at++)
+		bin = bin << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+	return bin >> bits == 0;
+}
+
 static const json_t *delegation_of(const struct yg_meta *by, const char *role)
 {
-	const json_t *roles = json_object_get(json_object_get(by->body, "delegations"), "roles");
+	const json_t *succinct = delegations_of(by, "succinct_roles");
+	if (succinct)
+		return is_bin(succinct, role) ? succinct : NULL;
+	const json_t *roles = delegations_of(by, "roles");
 	for (size_t i = 0; i < json_array_size(roles); i++) {
 		const json_t *at = json_array_get(roles, i);
 		if (strcmp(json_string_value(json_object_get(at, "name")), role) == 0)
@@ -347,21 +139,25 @@ bool yg_meta_same_keys(const struct yg_meta *a, const struct yg_meta *b, const c
 	return true;
 }
 
+static struct yg_public public_of(const json_t *key)
+{
+	return (struct yg_public){
+		.keytype = json_string_value(json_object_get(key, "keytype")),
+		.scheme = json_string_value(json_object_get(key, "scheme")),
+		.text = json_string_value(
+			json_object_get(json_object_get(key, "keyval"), "public")),
+	};
+}
+
 /* One signature, over text that is canonical already. */
-static bool signature_ok(const json_t *key, const char *hex, struct yg_bytes text)
+static bool signature_ok(const struct yg_public *public, const char *hex, struct yg_bytes text)
 {
 	uint8_t raw[YG_SIGN_MAX];
 	size_t len = strlen(hex) / 2;
 	struct yg_err why = {0}; /* a bad signature is not a failure, it only does not count */
 	if (len == 0 || len > sizeof(raw) || yg_str_unhex("sig", hex, raw, len, &why) < 0)
 		return false;
-	struct yg_public public = {
-		.keytype = json_string_value(json_object_get(key, "keytype")),
-		.scheme = json_string_value(json_object_get(key, "scheme")),
-		.text = json_string_value(
-			json_object_get(json_object_get(key, "keyval"), "public")),
-	};
-	return yg_sign_verify(&public, text, (struct yg_bytes){raw, len}, &why) == 0;
+	return yg_sign_verify(public, text, (struct yg_bytes){raw, len}, &why) == 0;
 }
 
 static bool array_has(const json_t *array, const json_t *value)
@@ -373,27 +169,43 @@ static bool array_has(const json_t *array, const json_t *value)
 	return false;
 }
 
-/* How many different keys of the role signed; -1 when memory is out. */
+/* Keys that were counted, by their hash: one key must not count twice, under whatever ids and in whatever
+ * form.
+ */
+struct counted {
+	uint8_t keys[YG_META_SIGNATURES_MAX][YG_HASH_SIZE];
+	int count;
+};
+
+static int count_key(struct counted *counted, const struct yg_public *public, struct yg_err *err)
+{
+	uint8_t hash[YG_HASH_SIZE];
+	if (yg_sign_key_hash(public, hash, err) < 0)
+		return -1;
+	for (int i = 0; i < counted->count; i++)
+		if (memcmp(counted->keys[i], hash, sizeof(hash)) == 0)
+			return 0;
+	memcpy(counted->keys[counted->count++], hash, sizeof(hash));
+	return 0;
+}
+
 static int count_signers(const json_t *role, const json_t *keys, const struct yg_meta *what,
-	struct yg_bytes text)
+	struct yg_bytes text, struct counted *counted, struct yg_err *err)
 {
 	const json_t *signatures = json_object_get(what->doc, "signatures");
-	/* Public keys that were counted: the same key under two ids must not count twice. */
-	json_t *counted YG_AUTO(yg_json) = json_array();
 	for (size_t i = 0; i < json_array_size(signatures); i++) {
 		const json_t *signature = json_array_get(signatures, i);
 		const json_t *id = json_object_get(signature, "keyid");
 		const json_t *key = json_object_get(keys, json_string_value(id));
-		json_t *public = json_object_get(json_object_get(key, "keyval"), "public");
-		if (!key || !array_has(json_object_get(role, "keyids"), id) ||
-			array_has(counted, public) ||
-			!signature_ok(key, json_string_value(json_object_get(signature, "sig")),
-				text))
+		if (!key || !array_has(json_object_get(role, "keyids"), id))
 			continue;
-		if (json_array_append(counted, public) < 0)
+		const struct yg_public public = public_of(key);
+		if (signature_ok(&public, json_string_value(json_object_get(signature, "sig")),
+			    text) &&
+			count_key(counted, &public, err) < 0)
 			return -1;
 	}
-	return (int)json_array_size(counted);
+	return 0;
 }
 
 int yg_meta_verify(const struct yg_meta *by, const char *role, const struct yg_meta *what,
@@ -407,10 +219,12 @@ int yg_meta_verify(const struct yg_meta *by, const char *role, const struct yg_m
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(64u << 20);
 	if (yg_canon(what->body, &text, err) < 0)
 		return err->code == YG_EFORMAT ? malformed(err) : -1;
-	int have = count_signers(entry, keys_of(by), what, yg_buf_bytes(&text));
+	struct counted counted;
+	counted.count = 0;
+	if (count_signers(entry, keys_of(by), what, yg_buf_bytes(&text), &counted, err) < 0)
+		return -1;
 	long long want = json_integer_value(json_object_get(entry, "threshold"));
-	if (have < 0)
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	int have = counted.count;
 	if (have >= want)
 		return 0;
 	return yg_fail_cause(err, YG_EUNTRUSTED, have == 0 ? "tuf.signature" : "tuf.threshold",
@@ -439,42 +253,77 @@ bool yg_meta_file(const struct yg_meta *meta, const char *name, struct yg_meta_f
 	out->length = (uint64_t)json_integer_value(length);
 	const json_t *custom = json_object_get(entry, "custom");
 	out->custom = json_is_object(custom) ? custom : NULL;
-	/* Its length was checked by parse_hashes. */
-	if (hashes)
-		memcpy(out->sha256, json_string_value(json_object_get(hashes, "sha256")),
-			sizeof(out->sha256));
+	/* Their lengths were checked by meta_shape.c. */
+	const char *hex = json_string_value(json_object_get(hashes, "sha256"));
+	if (hex)
+		memcpy(out->sha256, hex, sizeof(out->sha256));
+	hex = json_string_value(json_object_get(hashes, "sha512"));
+	if (hex)
+		memcpy(out->sha512, hex, sizeof(out->sha512));
 	return true;
+}
+
+static int check_hash(const char *name, const char *want, const char *have, struct yg_err *err)
+{
+	if (strcmp(have, want) == 0)
+		return 0;
+	return yg_fail_cause(err, YG_EUNTRUSTED, "tuf.hash", "%s: want %.64s, have %.64s", name,
+		want, have);
 }
 
 int yg_meta_check(const struct yg_meta_file *file, struct yg_bytes bytes, struct yg_err *err)
 {
-	char have[YG_HASH_TEXT];
+	char sha256[YG_HASH_TEXT], sha512[YG_HASH_512_TEXT];
 	if (file->has_length && bytes.len != file->length)
 		return yg_fail_cause(err, YG_ELIMIT, "tuf.size", "want %llu bytes, have %zu",
 			(unsigned long long)file->length, bytes.len);
-	if (!file->sha256[0])
-		return 0;
-	if (yg_hash_text(bytes, have, err) < 0)
+	if (file->sha256[0] &&
+		(yg_hash_text(bytes, sha256, err) < 0 ||
+			check_hash("sha256", file->sha256, sha256, err) < 0))
 		return -1;
-	if (strcmp(have, file->sha256) != 0)
-		return yg_fail_cause(err, YG_EUNTRUSTED, "tuf.hash", "sha256: want %s, have %s",
-			file->sha256, have);
+	if (file->sha512[0] &&
+		(yg_hash_512_text(bytes, sha512, err) < 0 ||
+			check_hash("sha512", file->sha512, sha512, err) < 0))
+		return -1;
 	return 0;
 }
 
 /* ---- delegations ---- */
 
+/* One pattern element that is no '*' against one byte that is no '/'. *next: where the pattern goes on. */
+static bool match_one(const char *pattern, char byte, const char **next)
+{
+	*next = pattern + 1;
+	if (*pattern == '?')
+		return byte != '/';
+	/* A set ends before the next '/': without an end there, '[' is a '['. */
+	const char *from = pattern + (pattern[0] == '[' && pattern[1] == '!' ? 2 : 1);
+	const char *end = *pattern == '[' && *from ? strpbrk(from + 1, "/]") : NULL;
+	if (!end || *end != ']' || *from == '/')
+		return *pattern == byte;
+	*next = end + 1;
+	bool in = false;
+	for (const char *at = from; at < end; at++) {
+		bool range = at + 2 < end && at[1] == '-';
+		in = in ||
+			((unsigned char)byte >= (unsigned char)at[0] &&
+				(unsigned char)byte <= (unsigned char)at[range ? 2 : 0]);
+		at += range ? 2 : 0;
+	}
+	return byte != '/' && in == (from == pattern + 1);
+}
+
 bool yg_meta_match(const char *pattern, const char *path)
 {
 	/* The last '*' seen and where it stopped matching: greedy with one step back is enough, since
 	 * a '*' never needs to give back what an earlier one took. */
-	const char *star = NULL, *from = NULL;
+	const char *star = NULL, *from = NULL, *next = NULL;
 	while (*path) {
 		if (*pattern == '*') {
 			star = ++pattern;
 			from = path;
-		} else if (*pattern == *path || (*pattern == '?' && *path != '/')) {
-			pattern++;
+		} else if (*pattern && match_one(pattern, *path, &next)) {
+			pattern = next;
 			path++;
 		} else if (star && *from != '/') {
 			pattern = star;
@@ -508,46 +357,124 @@ static bool covers(const json_t *role, const char *path)
 	return false;
 }
 
+/* The bin of a path: the first bits of its hash. */
+static bool find_bin(const json_t *succinct, const char *path, uint32_t *bin)
+{
+	uint8_t hash[YG_HASH_SIZE];
+	struct yg_err why = {0};
+	int64_t bits = json_integer_value(json_object_get(succinct, "bit_length"));
+	if (yg_hash_bytes(yg_bytes_of(path), hash, &why) < 0)
+		return false;
+	uint32_t first = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 |
+		(uint32_t)hash[2] << 8 | hash[3];
+	*bin = first >> (YG_META_BITS_MAX - bits);
+	return true;
+}
+
+uint64_t yg_meta_delegations(const struct yg_meta *meta)
+{
+	const json_t *succinct = delegations_of(meta, "succinct_roles");
+	if (succinct)
+		return 1ull << json_integer_value(json_object_get(succinct, "bit_length"));
+	return json_array_size(delegations_of(meta, "roles"));
+}
+
+static bool succinct_delegation(const json_t *succinct, uint64_t count, size_t index,
+	const char *path, struct yg_meta_delegation *out)
+{
+	uint32_t bin = (uint32_t)index;
+	if (index >= (path ? 1 : count) || (path && !find_bin(succinct, path, &bin)))
+		return false;
+	*out = (struct yg_meta_delegation){.terminating = true, .covers = path != NULL};
+	bin_name(succinct, bin, out->role);
+	return true;
+}
+
 bool yg_meta_delegation(const struct yg_meta *meta, size_t index, const char *path,
 	struct yg_meta_delegation *out)
 {
-	const json_t *role = json_array_get(
-		json_object_get(json_object_get(meta->body, "delegations"), "roles"), index);
+	const json_t *succinct = delegations_of(meta, "succinct_roles");
+	if (succinct)
+		return succinct_delegation(succinct, yg_meta_delegations(meta), index, path, out);
+	const json_t *role = json_array_get(delegations_of(meta, "roles"), index);
 	if (!role)
 		return false;
 	*out = (struct yg_meta_delegation){
-		.role = json_string_value(json_object_get(role, "name")),
 		.terminating = json_is_true(json_object_get(role, "terminating")),
 		.covers = path && covers(role, path),
 	};
+	bool fits = yg_str_put(out->role, sizeof(out->role), "%s",
+		json_string_value(json_object_get(role, "name")));
+	assert(fits); /* meta_shape.c saw to it */
+	(void)fits;
 	return true;
 }
 
 /* ---- names ---- */
 
-bool yg_meta_key(const char *role, char out[YG_META_NAME_MAX])
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS  "0123456789"
+
+bool yg_meta_key(const char *role, char out[YG_META_KEY_MAX])
 {
-	return yg_str_put(out, YG_META_NAME_MAX, "%s.json", role);
+	return yg_str_put(out, YG_META_KEY_MAX, "%s.json", role);
+}
+
+/* Append, percent-encoded or not. False, and nothing, when it does not fit. */
+static bool put_byte(char *out, size_t size, size_t *len, char byte, bool plain)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	if (*len + (plain ? 1 : 3) >= size)
+		return false;
+	if (plain) {
+		out[(*len)++] = byte;
+	} else {
+		out[(*len)++] = '%';
+		out[(*len)++] = digits[(uint8_t)byte >> 4];
+		out[(*len)++] = digits[(uint8_t)byte & 15];
+	}
+	out[*len] = 0;
+	return true;
+}
+
+bool yg_meta_url(const char *text, const char *also, char out[YG_META_URL_MAX])
+{
+	size_t len = 0;
+	out[0] = 0;
+	for (const char *at = text; *at; at++) {
+		bool plain = strchr(LETTERS DIGITS "-._~", *at) || strchr(also, *at);
+		if (!put_byte(out, YG_META_URL_MAX, &len, *at, plain))
+			return false;
+	}
+	return true;
 }
 
 bool yg_meta_name(const char *role, char out[YG_META_NAME_MAX])
 {
-	static const char plain[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
-	size_t n = 0;
+	size_t len = 0;
+	out[0] = 0;
 	for (const char *at = role; *at; at++) {
-		bool keep = strchr(plain, *at) && !(at == role && *at == '.');
-		if (n + 3 + sizeof(".json") > YG_META_NAME_MAX)
+		bool plain = strchr(LETTERS DIGITS "_-", *at) || (*at == '.' && at != role);
+		if (!put_byte(out, YG_META_NAME_MAX - sizeof(".json") + 1, &len, *at, plain))
 			return false;
-		if (keep) {
-			out[n++] = *at;
-			continue;
-		}
-		static const char digits[] = "0123456789ABCDEF";
-		out[n++] = '%';
-		out[n++] = digits[(uint8_t)*at >> 4];
-		out[n++] = digits[(uint8_t)*at & 15];
 	}
-	memcpy(out + n, ".json", sizeof(".json"));
+	memcpy(out + len, ".json", sizeof(".json"));
 	return true;
+}
+
+int yg_meta_kept_name(const char *role, char out[YG_META_NAME_MAX], struct yg_err *err)
+{
+	static const char *const taken[] = {"floor", "installed"};
+	bool plain = yg_meta_name(role, out);
+	for (size_t i = 0; i < YG_COUNT(taken); i++)
+		plain = plain && strcmp(role, taken[i]) != 0;
+	if (plain)
+		return 0;
+	char hash[YG_HASH_TEXT];
+	if (yg_hash_text(yg_bytes_of(role), hash, err) < 0)
+		return -1;
+	bool fits = yg_str_put(out, YG_META_NAME_MAX, "role@%s.json", hash);
+	assert(fits);
+	(void)fits;
+	return 0;
 }

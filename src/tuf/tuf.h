@@ -117,10 +117,10 @@ int yg_tuf_trust(struct yg_tuf *tuf, struct yg_bytes root, struct yg_err *err) Y
 int yg_tuf_refresh(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
 
 /* Instead of a refresh, or after one that failed: take what is kept, expired or not, and ask the source for no
- * metadata. All else is checked as ever: signatures, versions against each other and the floor, hashes.
- * yg_tuf_find, yg_tuf_get and yg_tuf_each then answer from it; yg_tuf_expires tells what to warn of.
- * Nothing is saved.
- * errors  YG_EABSENT cause tuf.missing: something is not kept, or broken; tuf.root; tuf.rollback
+ * metadata. Signatures are checked as ever, by the newest root; versions need not fit each other, for a
+ * refresh that broke off keeps the first files of a new release beside the last ones of the old.
+ * yg_tuf_find, yg_tuf_get and yg_tuf_each then answer from it; yg_tuf_expires tells what to warn of. Nothing is saved.
+ * errors  YG_EABSENT cause tuf.missing: no valid targets metadata is kept; tuf.root; those of load
  */
 int yg_tuf_use_kept(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
 
@@ -134,6 +134,10 @@ int yg_tuf_find(struct yg_tuf *tuf, const char *path, struct yg_tuf_target *out,
 /* Fetch a target, check length and hash, append it to `buf` (5.7). errors  those of find; tuf.hash, tuf.size */
 int yg_tuf_get(struct yg_tuf *tuf, const char *path, struct yg_buf *buf, struct yg_err *err)
 	YG_MUST_CHECK;
+
+/* Check bytes against what was said about a target. errors  tuf.hash, tuf.size */
+int yg_tuf_target_check(const struct yg_tuf_target *target, struct yg_bytes bytes,
+	struct yg_err *err) YG_MUST_CHECK;
 
 /* Visit every target that the roles vouch for, each path once, with what yg_tuf_find would say, in
  * byte order of path. `visit` returns non-zero to stop; that is what the function returns.

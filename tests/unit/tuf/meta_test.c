@@ -11,8 +11,11 @@
 #define DOC(body)     "{\"signatures\":[],\"signed\":{" body "}}"
 #define TARGETS(more) DOC(HEAD("targets") ",\"targets\":{}" more)
 #define ROLE(more)    TARGETS(",\"delegations\":{\"keys\":{},\"roles\":[{" more "}]}")
-#define ROOT(roles)   DOC(HEAD("root") ",\"keys\":{},\"roles\":{" roles "}")
-#define SLOT(name)    "\"" name "\":{\"keyids\":[],\"threshold\":1}"
+#define BINS(more)                                                                                      \
+	TARGETS(",\"delegations\":{\"keys\":{},\"succinct_roles\":{\"keyids\":[],\"threshold\":1," more \
+		"}}")
+#define ROOT(roles) DOC(HEAD("root") ",\"keys\":{},\"roles\":{" roles "}")
+#define SLOT(name)  "\"" name "\":{\"keyids\":[],\"threshold\":1}"
 
 static const struct {
 	enum yg_meta_type type;
@@ -41,17 +44,31 @@ static const struct {
 	{YG_META_TARGETS, DOC(HEAD("targets") ",\"targets\":{\"a\":{\"length\":-1}}"),
 		"targets: 'a': length: want 0..9223372036854775807, have -1"},
 	{YG_META_TARGETS, DOC(HEAD("targets") ",\"targets\":{\"a\":{\"length\":1,\"hashes\":{}}}"),
-		"targets: 'a': hashes: sha256: want a string, have nothing"},
+		"targets: 'a': hashes: want sha256 or sha512, have none"},
 	{YG_META_TARGETS,
 		DOC(HEAD(
 			"targets") ",\"targets\":{\"a\":{\"length\":1,\"hashes\":{\"sha256\":\"00\"}}}"),
 		"targets: 'a': hashes: sha256: want 64 digits, have 2"},
-	{YG_META_TARGETS, TARGETS(",\"delegations\":{\"keys\":{},\"succinct_roles\":{}}"),
-		"delegations: succinct_roles are not supported, want roles"},
+	{YG_META_TARGETS, BINS("\"bit_length\":8,\"name_prefix\":\"bin\""), NULL},
+	{YG_META_TARGETS, BINS("\"bit_length\":0,\"name_prefix\":\"bin\""),
+		"delegations: succinct_roles: bit_length: want 1..32, have 0"},
+	{YG_META_TARGETS, BINS("\"bit_length\":33,\"name_prefix\":\"bin\""),
+		"delegations: succinct_roles: bit_length: want 1..32, have 33"},
+	{YG_META_TARGETS, BINS("\"bit_length\":8"),
+		"delegations: succinct_roles: name_prefix: want a string, have nothing"},
+	{YG_META_TARGETS, BINS("\"bit_length\":8,\"name_prefix\":\"\""),
+		"delegations: succinct_roles: name_prefix: want one, have an empty text"},
+	{YG_META_TARGETS,
+		TARGETS(",\"delegations\":{\"keys\":{},\"roles\":[],\"succinct_roles\":{}}"),
+		"delegations: want either roles or succinct_roles, have both"},
+	{YG_META_TARGETS,
+		"{\"signatures\":[{\"keyid\":\"k\",\"sig\":\"\"},{\"keyid\":\"k\",\"sig\":\"\"}],"
+		"\"signed\":{}}",
+		"signatures: keyid 'k' is there twice"},
 	{YG_META_TARGETS, TARGETS(",\"delegations\":{\"roles\":[]}"),
 		"delegations: keys: want an object, have nothing"},
 	{YG_META_TARGETS, ROLE("\"name\":\"\""),
-		"delegations: role 1: name: '' is empty or too long"},
+		"delegations: role 1: name: want one, have an empty text"},
 	{YG_META_TARGETS, ROLE("\"name\":\"snapshot\""),
 		"delegations: role 1: name: 'snapshot' is a top-level role"},
 	{YG_META_TARGETS, ROLE("\"name\":\"a\",\"keyids\":[],\"threshold\":1"),
@@ -128,7 +145,22 @@ static const struct {
 	{"*a*b*c", "xaybzb", false},
 	{"a*/b", "aaa/c/b", false},
 	{"A", "a", false},
-	{"[a]", "a", false},
+	{"[a]", "a", true},
+	{"[a]", "[a]", false},
+	{"[a-c]x", "bx", true},
+	{"[a-c]x", "dx", false},
+	{"[!a-c]x", "dx", true},
+	{"[!a-c]x", "bx", false},
+	{"[!a]", "/", false},
+	{"[]]", "]", true},
+	{"[!]]", "a", true},
+	{"[a-]", "-", true},
+	{"[a", "[a", true},
+	{"[", "[", true},
+	{"[!", "[!", true},
+	{"[/]", "/", false},
+	{"[/]", "[/]", true},
+	{"*[0-9]", "ab7", true},
 	{"", "", true},
 	{"", "a", false},
 	{"**", "abc", true},

@@ -269,12 +269,61 @@ static void newer_specification(struct sim *sim)
 	sim_publish(sim);
 }
 
-static void sha512_only(struct sim *sim)
+static void set_hashes(struct sim *sim, json_t *hashes)
 {
 	json_t *entry = json_object_get(json_object_get(sim->am, "targets"), TARGET);
-	(void)json_object_set_new(entry, "hashes", json_pack("{s:s}", "sha512", "00"));
+	(void)json_object_set_new(entry, "hashes", hashes);
 	sim_next(sim);
 	sim_publish(sim);
+}
+
+static void short_sha512(struct sim *sim)
+{
+	set_hashes(sim, json_pack("{s:s}", "sha512", "00"));
+}
+
+static void other_hashes(struct sim *sim)
+{
+	set_hashes(sim, json_pack("{s:s}", "blake3", "00"));
+}
+
+static void other_hashes_of_metadata(struct sim *sim)
+{
+	sim_next(sim);
+	sim_publish(sim);
+	json_t *entry = json_object_get(json_object_get(sim->snapshot, "meta"), "am.json");
+	(void)json_object_set_new(entry, "hashes", json_pack("{s:s}", "blake3", "00"));
+	sim_write(sim, sim->snapshot, "snapshot", "snapshot", sim->timestamp);
+	sim_write(sim, sim->timestamp, "timestamp", "timestamp", NULL);
+}
+
+static void sha512_too(struct sim *sim)
+{
+	struct yg_err err = {0};
+	char sha256[YG_HASH_TEXT], sha512[YG_HASH_512_TEXT];
+	const struct yg_bytes text = yg_bytes_of("the manifest");
+	assert_int_equal(yg_hash_text(text, sha256, &err), 0);
+	assert_int_equal(yg_hash_512_text(text, sha512, &err), 0);
+	set_hashes(sim, json_pack("{s:s, s:s}", "sha256", sha256, "sha512", sha512));
+}
+
+static void sha512_of_another(struct sim *sim)
+{
+	struct yg_err err = {0};
+	char sha256[YG_HASH_TEXT], sha512[YG_HASH_512_TEXT];
+	assert_int_equal(yg_hash_text(yg_bytes_of("the manifest"), sha256, &err), 0);
+	assert_int_equal(yg_hash_512_text(yg_bytes_of("another"), sha512, &err), 0);
+	set_hashes(sim, json_pack("{s:s, s:s}", "sha256", sha256, "sha512", sha512));
+}
+
+static void sha512_only(struct sim *sim)
+{
+	struct yg_err err = {0};
+	char sha512[YG_HASH_512_TEXT];
+	assert_int_equal(yg_hash_512_text(yg_bytes_of("the manifest"), sha512, &err), 0);
+	char *url YG_AUTO(mem) = yg_str_format("targets/am/%s.am-pattern.json", sha512);
+	sim_put(sim, url, "the manifest");
+	set_hashes(sim, json_pack("{s:s}", "sha512", sha512));
 }
 
 static char *target_url(struct sim *sim)
@@ -310,8 +359,7 @@ static void target_elsewhere(struct sim *sim)
 static void bad_extra_signatures(struct sim *sim)
 {
 	sim_bump(sim->timestamp);
-	sim_write(sim, sim->timestamp, "timestamp",
-		"stranger root=stranger timestamp=stranger timestamp", NULL);
+	sim_write(sim, sim->timestamp, "timestamp", "stranger root=stranger timestamp", NULL);
 }
 
 static void unknown_members(struct sim *sim)
@@ -394,9 +442,8 @@ static const struct row {
 	{"one key under two ids", root_key_under_two_ids, YG_EUNTRUSTED, "tuf.threshold",
 		"metadata/2.root.json: want valid signatures of 2 keys of role 'root' in version 2 of its "
 		"delegator, have 1"},
-	{"one key that signs twice", root_signs_twice, YG_EUNTRUSTED, "tuf.threshold",
-		"metadata/2.root.json: want valid signatures of 2 keys of role 'root' in version 2 of its "
-		"delegator, have 1"},
+	{"one key that signs twice", root_signs_twice, YG_EFORMAT, "tuf.format",
+		"metadata/2.root.json: signatures: keyid 'root' is there twice"},
 	{"a root signed by its own new keys only", root_new_keys_only, YG_EUNTRUSTED,
 		"tuf.signature",
 		"metadata/2.root.json: want valid signatures of 1 keys of role 'root' in version 1 of its "
@@ -447,9 +494,17 @@ static const struct row {
 		"timestamp.json: _type: want 'timestamp', have 'snapshot'"},
 	{"a newer specification", newer_specification, YG_EFORMAT, "tuf.format",
 		"timestamp.json: spec_version: want 1.x, have '2.0.0'"},
-	{"a hash we cannot compute", sha512_only, YG_EFORMAT, "tuf.format",
-		"metadata/2.am.json: targets: 'am/am-pattern.json': hashes: sha256: want a string, have "
-		"nothing"},
+	{"a hash that is too short", short_sha512, YG_EFORMAT, "tuf.format",
+		"metadata/2.am.json: targets: 'am/am-pattern.json': hashes: sha512: want 128 digits, "
+		"have 2"},
+	{"a hash we cannot compute", other_hashes, YG_EUNTRUSTED, "tuf.hash",
+		"target 'am/am-pattern.json': want a sha256 or sha512, have other hashes only"},
+	{"a hash of metadata we cannot compute", other_hashes_of_metadata, YG_EFORMAT, "tuf.format",
+		"metadata/2.snapshot.json: meta: 'am.json': hashes: want sha256 or sha512, have others "
+		"only"},
+	{"two hashes", sha512_too, YG_OK, "", ""},
+	{"two hashes, of two files", sha512_of_another, YG_EUNTRUSTED, "tuf.hash", "targets/am/"},
+	{"the longer hash only", sha512_only, YG_OK, "", ""},
 	{"another target of the same length", other_target, YG_EUNTRUSTED, "tuf.hash",
 		"targets/am/"},
 	{"a longer target", longer_target, YG_ELIMIT, "tuf.size", "targets/am/"},
