@@ -24,7 +24,9 @@ static int collect_sets(struct yg_store *store, const struct store_kept *kept, u
 	DIR *sets YG_AUTO(store_disk_list) = store_disk_list(store, STORE_SETS, err);
 	if (!sets)
 		return -1;
-	for (const char *name; (name = store_disk_next(sets));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(sets, &name, err)) > 0) {
 		char path[STORE_PATH];
 		if (stays(kept, name))
 			continue;
@@ -33,7 +35,7 @@ static int collect_sets(struct yg_store *store, const struct store_kept *kept, u
 			return -1;
 		*removed += 1;
 	}
-	return 0;
+	return more;
 }
 
 static int collect_notes(struct yg_store *store, const struct store_kept *kept, struct yg_err *err)
@@ -41,7 +43,9 @@ static int collect_notes(struct yg_store *store, const struct store_kept *kept, 
 	DIR *notes YG_AUTO(store_disk_list) = store_disk_list(store, STORE_NOTES, err);
 	if (!notes)
 		return -1;
-	for (const char *name; (name = store_disk_next(notes));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(notes, &name, err)) > 0) {
 		char digest[YG_SHA256_TEXT] = "";
 		if (strlen(name) == 64 + 5 && strcmp(name + 64, ".json") == 0)
 			STORE_PUT(digest, sizeof(digest), "%.64s", name);
@@ -50,7 +54,7 @@ static int collect_notes(struct yg_store *store, const struct store_kept *kept, 
 		if (store_disk_discard(dirfd(notes), name, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 /* ---- objects ---- */
@@ -120,7 +124,9 @@ static int collect_objects(struct yg_store *store, const struct store_kept *kept
 	DIR *objects YG_AUTO(store_disk_list) = store_disk_list(store, STORE_OBJECTS, err);
 	if (!objects)
 		return -1;
-	for (const char *name; (name = store_disk_next(objects));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(objects, &name, err)) > 0) {
 		struct stat st;
 		bool used = needed.count > 0 &&
 			bsearch(name, needed.digests, needed.count, YG_SHA256_TEXT, compare);
@@ -131,7 +137,7 @@ static int collect_objects(struct yg_store *store, const struct store_kept *kept
 			return -1;
 		*removed += 1;
 	}
-	return 0;
+	return more;
 }
 
 int yg_store_collect(struct yg_store *store, uint32_t *removed, struct yg_err *err)

@@ -174,13 +174,19 @@ DIR *store_disk_list(struct yg_store *store, const char *path, struct yg_err *er
 	return dir;
 }
 
-const char *store_disk_next(DIR *dir)
+int store_disk_next(DIR *dir, const char **name, struct yg_err *err)
 {
-	struct dirent *entry;
-	do
-		entry = readdir(dir);
-	while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
-	return entry ? entry->d_name : NULL;
+	for (;;) {
+		errno = 0;
+		struct dirent *entry = readdir(dir);
+		if (!entry && errno)
+			return yg_fail_sys(err, errno, "reading a directory");
+		if (!entry)
+			return 0;
+		*name = entry->d_name;
+		if (strcmp(*name, ".") != 0 && strcmp(*name, "..") != 0)
+			return 1;
+	}
 }
 
 static bool same_time(struct timespec a, struct timespec b)

@@ -81,7 +81,8 @@ int store_disk_make_parent(struct yg_store *store, const char *path, struct yg_e
 
 DIR *store_disk_list(struct yg_store *store, const char *path, struct yg_err *err) YG_MUST_CHECK;
 void store_disk_list_free_at(DIR **at);
-const char *store_disk_next(DIR *dir); /* without "." and ".."; NULL at the end */
+/* The next name without "." and ".."; it points into dir. returns 1, or 0 at the end. errors  YG_ESYSTEM */
+int store_disk_next(DIR *dir, const char **name, struct yg_err *err) YG_MUST_CHECK;
 
 enum store_file { STORE_FILE_GONE, STORE_FILE_BAD, STORE_FILE_GOOD };
 

@@ -125,7 +125,9 @@ static int walk(struct yg_store *store, const char *folder, size_t inside, const
 	if (!dir)
 		return -1;
 	size_t start = inside ? inside : strlen(folder) + 1;
-	for (const char *name; (name = store_disk_next(dir));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(dir, &name, err)) > 0) {
 		char path[STORE_PATH];
 		struct stat st;
 		if (!yg_str_put(path, sizeof(path), "%s/%s", folder, name))
@@ -144,7 +146,7 @@ static int walk(struct yg_store *store, const char *folder, size_t inside, const
 			 : what->visit(store, path, what->ctx, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 int store_mend_foreign(struct yg_store *store, const struct yg_set *set, store_mend_visit *visit,
@@ -230,7 +232,9 @@ static int adopt(struct yg_store *store, const char *folder, unsigned depth,
 	DIR *dir YG_AUTO(store_disk_list) = store_disk_list(store, folder, err);
 	if (!dir)
 		return -1;
-	for (const char *name; (name = store_disk_next(dir));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(dir, &name, err)) > 0) {
 		char path[STORE_PATH];
 		char object[STORE_PATH];
 		char sha256[YG_SHA256_TEXT];
@@ -253,7 +257,7 @@ static int adopt(struct yg_store *store, const char *folder, unsigned depth,
 		if (store_disk_link_over(store, path, object, true, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 /* ---- all of it ---- */
@@ -292,10 +296,12 @@ static int mend_sets(struct yg_store *store, const struct store_kept *kept, stru
 	DIR *sets YG_AUTO(store_disk_list) = store_disk_list(store, STORE_SETS, err);
 	if (!sets)
 		return -1;
-	for (const char *name; (name = store_disk_next(sets));)
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(sets, &name, err)) > 0)
 		if (mend_entry(store, name, kept, mending, err) < 0)
 			return -1;
-	return 0;
+	return more;
 }
 
 /* Objects that no set has yet (a run was cut off) are kept when they are what their name says. */
@@ -304,7 +310,9 @@ static int mend_objects(struct yg_store *store, struct mending *mending, struct 
 	DIR *objects YG_AUTO(store_disk_list) = store_disk_list(store, STORE_OBJECTS, err);
 	if (!objects)
 		return -1;
-	for (const char *name; (name = store_disk_next(objects));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(objects, &name, err)) > 0) {
 		char path[STORE_PATH];
 		enum store_file state = STORE_FILE_BAD;
 		ino_t ino;
@@ -319,7 +327,7 @@ static int mend_objects(struct yg_store *store, struct mending *mending, struct 
 		if (store_disk_discard(dirfd(objects), name, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 static int mend_all(struct yg_store *store, struct mending *mending, struct yg_err *err)

@@ -80,7 +80,9 @@ static int look_at_all(struct yg_store *store, struct parts *parts, uint32_t *le
 	DIR *dir YG_AUTO(store_disk_list) = store_disk_list(store, STORE_PARTS, err);
 	if (!dir)
 		return -1;
-	for (const char *name; (name = store_disk_next(dir));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(dir, &name, err)) > 0) {
 		struct stat st;
 		if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
@@ -101,7 +103,7 @@ static int look_at_all(struct yg_store *store, struct parts *parts, uint32_t *le
 			parts->oldest.bytes = bytes;
 		}
 	}
-	return 0;
+	return more;
 }
 
 int store_part_sweep(struct yg_store *store, uint32_t *leftovers, struct yg_err *err)

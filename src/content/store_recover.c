@@ -117,7 +117,9 @@ static int clear_sets(struct yg_store *store, struct yg_store_report *report, st
 	DIR *sets YG_AUTO(store_disk_list) = store_disk_list(store, STORE_SETS, err);
 	if (!sets)
 		return -1;
-	for (const char *name; (name = store_disk_next(sets));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(sets, &name, err)) > 0) {
 		struct yg_err why = {0};
 		char path[STORE_PATH];
 		struct yg_set *set YG_AUTO(yg_set) = yg_store_set(store, name, &why);
@@ -132,7 +134,7 @@ static int clear_sets(struct yg_store *store, struct yg_store_report *report, st
 		if (store_disk_clear(store, path, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 static int clear_tmp(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)
@@ -140,12 +142,14 @@ static int clear_tmp(struct yg_store *store, struct yg_store_report *report, str
 	DIR *tmp YG_AUTO(store_disk_list) = store_disk_list(store, STORE_TMP, err);
 	if (!tmp)
 		return -1;
-	for (const char *name; (name = store_disk_next(tmp));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(tmp, &name, err)) > 0) {
 		report->leftovers++;
 		if (store_disk_discard(dirfd(tmp), name, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 /* "hold.json.4711.tmp": what core/fs.h leaves when its process ends between two steps. */
@@ -166,14 +170,16 @@ static int clear_temporaries(struct yg_store *store, const char *folder,
 	DIR *dir YG_AUTO(store_disk_list) = store_disk_list(store, folder, err);
 	if (!dir)
 		return -1;
-	for (const char *name; (name = store_disk_next(dir));) {
+	const char *name = NULL;
+	int more = 0;
+	while ((more = store_disk_next(dir, &name, err)) > 0) {
 		if (!is_temporary(name))
 			continue;
 		report->leftovers++;
 		if (store_disk_discard(dirfd(dir), name, err) < 0)
 			return -1;
 	}
-	return 0;
+	return more;
 }
 
 int yg_store_repair(struct yg_store *store, struct yg_store_report *report, struct yg_err *err)

@@ -104,14 +104,16 @@ static int sync_tree(int dir, const char *name, int depth, struct yg_err *err)
 	if (!entries)
 		return yg_fail_sys(err, errno, "reading directory '%s'", name);
 	(void)yg_take_fd(own); /* the list's now */
-	for (const char *entry; (entry = store_disk_next(entries));) {
+	const char *entry = NULL;
+	int more = 0;
+	while ((more = store_disk_next(entries, &entry, err)) > 0) {
 		struct stat st;
 		if (fstatat(fd, entry, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
 			continue;
 		if (sync_tree(fd, entry, depth + 1, err) < 0)
 			return -1;
 	}
-	return yg_fs_sync(fd, name, err);
+	return more < 0 ? -1 : yg_fs_sync(fd, name, err);
 }
 
 static int build(struct yg_store *store, const struct yg_set *set, const char *folder,

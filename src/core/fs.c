@@ -400,13 +400,16 @@ static int remove_inside(struct removal *r, int dir, const char *name, int depth
 		(void)close(fd);
 		return yg_fail_sys(err, ENOMEM, "reading directory '%s'", name);
 	}
-	for (struct dirent *entry; (entry = readdir(list));) {
+	for (;;) {
+		errno = 0;
+		struct dirent *entry = readdir(list);
+		if (!entry)
+			return errno ? yg_fail_sys(err, errno, "reading directory '%s'", name) : 0;
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (remove_at(r, dirfd(list), entry->d_name, depth + 1, err) < 0)
 			return yg_wrap(err, "'%s'", name);
 	}
-	return 0;
 }
 
 static int remove_at(struct removal *r, int dir, const char *name, int depth, struct yg_err *err)
