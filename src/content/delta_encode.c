@@ -13,10 +13,13 @@
 #include "content/delta.h"
 #include "content/delta_block.h"
 #include "content/delta_code.h"
+#include "content/delta_like.h"
 #include "core/fs.h"
 #include "core/str.h"
 #include "crypto/hash.h"
 
+#define KEEP_MAX  (YG_DELTA_LIKE_MAX + (YG_DELTA_LIKE_MAX >> 4)) /* bytes of a small file's delta */
+#define ADDED_FEW 4096u /* bytes of text that a delta may have without a look for what is alike */
 
 struct files {
 	int old, new;
@@ -51,6 +54,38 @@ static int encode(const struct files *files, match_fn match, struct yg_delta_sin
 	return 0;
 }
 
+/* Small files are kept until the better of two deltas is known.
+ * errors  YG_ELIMIT no delta of at most `max` bytes
+ */
+static int encode_small(const struct files *files, uint64_t max, struct yg_delta_sink *out,
+	struct yg_err *err)
+{
+	struct yg_buf first YG_AUTO(yg_buf) = YG_BUF(KEEP_MAX);
+	struct yg_buf second YG_AUTO(yg_buf) = YG_BUF(KEEP_MAX);
+	struct yg_delta_sink sink = {.fd = -1,
+		.keep = &first,
+		.max = max < KEEP_MAX ? max : KEEP_MAX};
+	uint64_t added = 0;
+	int blocks = encode(files, yg_delta_block_match, &sink, &added, err);
+	if (blocks < 0 && err->code != YG_ELIMIT)
+		return -1;
+	if (blocks == 0 && added <= ADDED_FEW)
+		return yg_delta_code_put(out, first.data, first.len, err);
+	struct yg_err why = {0};
+	sink = (struct yg_delta_sink){.fd = -1, .keep = &second, .max = sink.max};
+	if (blocks == 0)
+		sink.max = first.len; /* no more than that is worth it */
+	int like = encode(files, yg_delta_like_match, &sink, &added, &why);
+	if (like < 0 && why.code != YG_ELIMIT) {
+		*err = why;
+		return -1;
+	}
+	if (like < 0 && blocks < 0)
+		return -1; /* err has the first failure */
+	const struct yg_buf *best = like == 0 ? &second : &first;
+	return yg_delta_code_put(out, best->data, best->len, err);
+}
+
 int yg_delta_encode(int old, int new, int out, uint64_t max, struct yg_form *form,
 	struct yg_err *err)
 {
@@ -61,7 +96,9 @@ int yg_delta_encode(int old, int new, int out, uint64_t max, struct yg_form *for
 		return -1;
 	struct yg_delta_sink sink = {.fd = out, .hash = hash, .max = max};
 	uint64_t added;
-	if (encode(&files, yg_delta_block_match, &sink, &added, err) < 0)
+	bool small = files.old_size <= YG_DELTA_LIKE_MAX && files.new_size <= YG_DELTA_LIKE_MAX;
+	if (small ? encode_small(&files, max, &sink, err) < 0
+		  : encode(&files, yg_delta_block_match, &sink, &added, err) < 0)
 		return -1;
 	uint8_t raw[YG_HASH_SIZE];
 	yg_hash_end(hash, raw);
