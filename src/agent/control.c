@@ -25,12 +25,14 @@ struct connection {
 	size_t sent;
 	struct control_call *call; /* the question that is being answered */
 	bool ended;                /* the other side sends no more */
+	int came;                  /* a file, for the question that is under way or comes; -1 */
 };
 
 struct control_call {
 	struct connection *connection; /* NULL: the asker has gone */
 	void (*gone)(void *ctx);       /* or NULL */
 	void *ctx;
+	int file; /* -1: none, or taken */
 };
 
 struct control {
@@ -59,6 +61,8 @@ static void connection_free(struct connection *c)
 		call->connection = NULL;
 	yg_watch_free(c->watch);
 	(void)close(c->fd);
+	if (c->came >= 0)
+		(void)close(c->came);
 	yg_buf_free(&c->in);
 	yg_buf_free(&c->out);
 	free(c);
@@ -67,6 +71,11 @@ static void connection_free(struct connection *c)
 		call->gone = NULL;
 		gone(call->ctx);
 	}
+}
+
+int control_take_fd(struct control_call *call)
+{
+	return yg_take_fd(call->file);
 }
 
 void control_on_gone(struct control_call *call, void (*gone)(void *ctx), void *ctx)
@@ -161,6 +170,8 @@ void control_progress(struct control_call *call, json_t *body)
 static void end(struct control_call *call, const char *name, json_t *body)
 {
 	struct connection *c = call->connection;
+	if (call->file >= 0)
+		(void)close(call->file);
 	free(call);
 	if (!c) {
 		json_decref(body);
@@ -205,6 +216,7 @@ static void ask(struct connection *c, struct yg_bytes text)
 	if (!call)
 		return;
 	call->connection = c;
+	call->file = yg_take_fd(c->came);
 	c->call = call;
 	if (yg_json_parse(text, LINE_MAX_BYTES, &question, &err) < 0 ||
 		find(c->control, question, &verb, &err) < 0) {
@@ -241,6 +253,29 @@ static bool is_gone(const struct connection *c)
 	return poll(&at, 1, 0) > 0 && (at.revents & (POLLHUP | POLLERR));
 }
 
+/* Bytes, and perhaps a file: of several the last, of one that nobody asked about none. */
+static ssize_t receive(struct connection *c, char *out, size_t size)
+{
+	union {
+		struct cmsghdr header; /* for its alignment */
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} space = {0};
+	struct iovec piece = {out, size};
+	struct msghdr msg = {.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = space.bytes,
+		.msg_controllen = sizeof(space.bytes)};
+	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *with = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+	if (!with || with->cmsg_level != SOL_SOCKET || with->cmsg_type != SCM_RIGHTS ||
+		with->cmsg_len != CMSG_LEN(sizeof(int)))
+		return n;
+	if (c->came >= 0)
+		(void)close(c->came);
+	memcpy(&c->came, CMSG_DATA(with), sizeof(int));
+	return n;
+}
+
 static void ready(void *ctx, unsigned what)
 {
 	struct connection *c = ctx;
@@ -250,7 +285,7 @@ static void ready(void *ctx, unsigned what)
 	if (!(what & YG_LOOP_READ))
 		return;
 	char chunk[4096];
-	ssize_t n = recv(c->fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+	ssize_t n = receive(c, chunk, sizeof(chunk));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0 && is_gone(c)) {
@@ -291,6 +326,7 @@ static void accept_one(void *ctx, unsigned what)
 		return;
 	c->control = control;
 	c->fd = yg_take_fd(fd);
+	c->came = -1;
 	c->in = YG_BUF(LINE_MAX_BYTES + 1);
 	c->out = YG_BUF(OUT_MAX);
 	c->next = control->connections;

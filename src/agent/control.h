@@ -26,6 +26,9 @@ struct control *control_new(struct yg_loop *loop, int fd, const struct control_v
 void control_free(struct control *control); /* open calls become deaf: still answer them */
 YG_DEFINE_AUTO(control);
 
+/* The file that came with the question: the caller's from now on; -1: none. */
+int control_take_fd(struct control_call *call);
+
 /* `gone` is called once when the asker closes the connection before the answer; it may answer (nobody). NULL:
  * no more. One that only sends no more still waits.
  */

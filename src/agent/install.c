@@ -112,13 +112,17 @@ static struct install_waiter *new_waiter(const struct yg_ipc_msg *msg)
 		abort(); /* the parent starts us again */
 	waiter->id = msg->id;
 	waiter->body = json_incref(msg->body);
+	waiter->bundle = -1;
 	return waiter;
 }
 
 static void on_update(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
-	install_run_ask(ctx, new_waiter(msg));
+	struct install_waiter *waiter = new_waiter(msg);
+	if (msg->fd_count > 0)
+		waiter->bundle = yg_take_fd(msg->fds[0]);
+	install_run_ask(ctx, waiter);
 }
 
 static void reply_outcome(struct install *in, uint32_t id, const struct yg_err *err,

@@ -107,6 +107,7 @@ struct install_waiter {
 	struct install_waiter *next;
 	uint32_t id; /* of the request at the session link; 0: the link was replaced meanwhile */
 	json_t *body;
+	int bundle;   /* a file to update from; -1: none */
 	char *prefix; /* put before the sentence (what repair did); NULL */
 };
 

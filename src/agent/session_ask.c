@@ -54,6 +54,8 @@ static void ask_status(void *ctx, struct control_call *call, const json_t *quest
 	(void)json_object_set_new(body, "version", json_string(YG_VERSION));
 	(void)json_object_set_new(body, "name",
 		json_string(s->identity && *s->identity->name ? s->identity->name : s->hostname));
+	json_t *alarms = json_object_get(s->store, "alarms");
+	(void)json_object_set_new(body, "alarms", alarms ? json_incref(alarms) : json_array());
 	(void)json_object_set_new(body, "spool", json_integer((json_int_t)spool_count(s->spool)));
 	struct status_call *asked = calloc(1, sizeof(*asked));
 	if (!asked) {
@@ -136,8 +138,12 @@ static void ask_activate(void *ctx, struct control_call *call, const json_t *que
 
 static void ask_update(void *ctx, struct control_call *call, const json_t *question)
 {
-	(void)question;
-	session_task_ask(ctx, "update", call, NULL);
+	const char *bundle = NULL;
+	struct yg_err err = {0};
+	if (yg_json_str_or(question, "bundle", 4095, NULL, &bundle, &err) < 0)
+		control_fail(call, &err);
+	else
+		session_task_ask(ctx, "update", call, bundle ? question : NULL);
 }
 
 static void ask_rollback(void *ctx, struct control_call *call, const json_t *question)
@@ -165,7 +171,7 @@ static void ask_scan(void *ctx, struct control_call *call, const json_t *questio
 	if (yg_json_array(question, "paths", 256, &paths, &err) < 0)
 		control_fail(call, &err);
 	else
-		session_task_ask(ctx, "scan", call, paths);
+		session_task_ask(ctx, "scan", call, question);
 }
 
 /* Newest first. */

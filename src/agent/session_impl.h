@@ -72,9 +72,11 @@ void session_ask_activated(void *ctx, struct identity *identity, const struct yg
 
 /* Take a command of the Manager's; false when it could not be remembered. */
 bool session_task_command(struct session *s, const json_t *command);
-/* Take a question from the control socket; it is answered later. */
+/* Take a question from the control socket; it is answered later.
+ * in      question  "paths" (scan) and "bundle" (update) are taken from it; NULL
+ */
 void session_task_ask(struct session *s, const char *kind, struct control_call *call,
-	const json_t *paths);
+	const json_t *question);
 void session_task_resume(struct session *s); /* at the start: jobs that had not ended */
 void session_task_pump(struct session *s);   /* a link came, or time passed */
 void session_task_free(struct session *s);

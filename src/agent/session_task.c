@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/session_impl.h"
 #include "agent/sources.h"
@@ -56,6 +57,7 @@ struct task {
 	bool running;    /* asked, not answered */
 	bool dropped;    /* nobody wants it any more */
 	struct control_call *call;
+	int bundle; /* a file, instead of sources; -1: none */
 	unsigned tries;
 	unsigned rounds; /* times that it waited for newer settings */
 	char phase[32];
@@ -79,6 +81,8 @@ static void task_free(struct task *task)
 			break;
 		}
 	}
+	if (task->bundle >= 0)
+		(void)close(task->bundle);
 	json_decref(task->command);
 	json_decref(task->result);
 	free(task);
@@ -92,6 +96,7 @@ static struct task *task_new(struct session *s, enum what what, const char *job,
 		return NULL;
 	task->session = s;
 	task->what = what;
+	task->bundle = -1;
 	(void)!yg_str_put(task->job, sizeof(task->job), "%s", job);
 	(void)!yg_str_put(task->phase, sizeof(task->phase), "waiting");
 	task->command = json_deep_copy(command);
@@ -172,6 +177,18 @@ static void scan_done(struct task *task, const json_t *body)
 	finish(task, "success", "", "", body);
 }
 
+static void start(struct task *task);
+
+/* A bundle that the relay here serves from now on is then this computer's own, too. */
+static bool goes_on(struct task *task, const char *outcome)
+{
+	if (task->bundle < 0 || task->what != UPDATE_RELAY || strcmp(outcome, "success") != 0)
+		return false;
+	task->what = UPDATE;
+	start(task);
+	return true;
+}
+
 static void update_done(struct task *task, const json_t *body)
 {
 	const char *outcome = NULL;
@@ -184,6 +201,8 @@ static void update_done(struct task *task, const json_t *body)
 		fail(task, &err);
 		return;
 	}
+	if (goes_on(task, outcome))
+		return;
 	json_t *detail YG_AUTO(yg_json) = json_object();
 	static const char *const kept[] = {"set", "updated"};
 	for (size_t i = 0; i < YG_COUNT(kept); i++)
@@ -245,6 +264,18 @@ static void task_done(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *
 
 /* ---- the beginning of a task ---- */
 
+/* As little trusted as a source, and the only one. */
+static void add_bundle(const struct task *task, json_t *body)
+{
+	const char *name = json_string_value(json_object_get(task->command, "bundle"));
+	(void)json_object_set_new(body, "sources",
+		json_pack("[{s:s,s:s,s:s}]", "name", "bundle", "url", name, "kind", "source"));
+	(void)json_object_set_new(body, "kind",
+		json_string(task->what == UPDATE_RELAY ? "relay" : "agent"));
+	(void)json_object_set_new(body, "tries", json_integer(1));
+	(void)json_object_set_new(body, "families", json_pack("[s,s]", "pattern", "rule"));
+}
+
 static void add_update(const struct task *task, json_t *body, struct yg_err *err)
 {
 	const struct session *s = task->session;
@@ -274,6 +305,7 @@ static void add_update(const struct task *task, json_t *body, struct yg_err *err
 	(void)json_object_set(body, "tries", tries ? tries : json_object_get(conf, "tries"));
 	(void)json_object_set(body, "timeout_s",
 		timeout ? timeout : json_object_get(conf, "timeout_s"));
+	(void)json_object_set(body, "limit_s", json_object_get(conf, "limit_s"));
 	(void)json_object_set_new(body, "families", json_pack("[s,s]", "pattern", "rule"));
 	if (s->identity)
 		(void)json_object_set_new(body, "tls",
@@ -331,7 +363,9 @@ static void start(struct task *task)
 		json_decref(body);
 		return;
 	}
-	if (update || task->what == REPAIR)
+	if (task->bundle >= 0)
+		add_bundle(task, body);
+	else if (update || task->what == REPAIR)
 		add_update(task, body, &err);
 	if (err.code && task->remote && update && task->rounds++ < ROUNDS_MAX) {
 		json_decref(body);
@@ -351,7 +385,8 @@ static void start(struct task *task)
 			scan_begins(task);
 	}
 	task->running = true;
-	yg_ipc_request(ipc, kinds[task->what].message, body, NULL, 0, task_done, task);
+	yg_ipc_request(ipc, kinds[task->what].message, body, &task->bundle,
+		task->bundle < 0 ? 0 : 1, task_done, task);
 }
 
 void session_task_pump(struct session *s)
@@ -425,8 +460,18 @@ bool session_task_command(struct session *s, const json_t *command)
 	return true;
 }
 
+static int begin_bundle(struct task *task, struct yg_err *err)
+{
+	task->bundle = control_take_fd(task->call);
+	if (task->bundle < 0)
+		return yg_fail(err, YG_EFORMAT, "bundle: no file came with the question");
+	if (task->session->relay_wanted)
+		task->what = UPDATE_RELAY;
+	return 0;
+}
+
 void session_task_ask(struct session *s, const char *kind, struct control_call *call,
-	const json_t *paths)
+	const json_t *question)
 {
 	struct yg_err err = {0};
 	char job[YG_UUID_TEXT];
@@ -434,8 +479,10 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 	while (!kinds[what].ask || strcmp(kinds[what].ask, kind) != 0)
 		what++;
 	json_t *command YG_AUTO(yg_json) = json_pack("{s:s}", "command", kinds[what].command);
-	if (paths)
-		(void)json_object_set(command, "paths", (json_t *)(uintptr_t)paths);
+	static const char *const kept[] = {"paths", "bundle"};
+	for (size_t i = 0; i < YG_COUNT(kept); i++)
+		if (json_object_get(question, kept[i]))
+			(void)json_object_set(command, kept[i], json_object_get(question, kept[i]));
 	struct task *task = NULL;
 	if (yg_random_uuid(job, &err) == 0)
 		task = task_new(s, (enum what)what, job, command);
@@ -446,6 +493,10 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 		return;
 	}
 	task->call = call;
+	if (what == UPDATE && json_object_get(command, "bundle") && begin_bundle(task, &err) < 0) {
+		fail(task, &err);
+		return;
+	}
 	if (what == SCAN)
 		control_on_gone(call, asker_gone, task);
 	if (!kinds[what].walk && !s->install) {

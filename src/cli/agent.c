@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "cli/agent.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 #include "cli/control.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "core/fs.h"
 #include "core/json.h"
 #include "core/str.h"
+#include "proto/cause.h"
 #include "proto/event.h"
 
 static const char *member(const json_t *object, const char *name)
@@ -21,16 +24,41 @@ static const char *member(const json_t *object, const char *name)
 }
 
 /* A failure to reach the agent is another exit code than what the agent refuses. */
-static int call(struct cli *cli, json_t *ask, void (*progress)(void *ctx, const json_t *line),
-	void *ctx, json_t **ok)
+static int call_with(struct cli *cli, json_t *ask, int file,
+	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok)
 {
 	struct yg_err err = {0};
 	json_t *own YG_AUTO(yg_json) = ask;
 	if (!own)
 		(void)yg_fail(&err, YG_ESYSTEM, "out of memory");
-	else if (control_call(cli->root, own, progress, ctx, ok, &err) == 0)
+	else if (control_call(cli->root, own, file, progress, ctx, ok, &err) == 0)
 		return ARGS_DONE;
 	return cli_fail(cli, &err);
+}
+
+static int call(struct cli *cli, json_t *ask, void (*progress)(void *ctx, const json_t *line),
+	void *ctx, json_t **ok)
+{
+	return call_with(cli, ask, -1, progress, ctx, ok);
+}
+
+/* What is wrong for longer: one line each. */
+static void show_alarms(struct cli *cli, const json_t *answer)
+{
+	size_t i;
+	json_t *alarm;
+	json_array_foreach(json_object_get(answer, "alarms"), i, alarm)
+	{
+		const struct yg_cause *cause = yg_cause_find(member(alarm, "cause"));
+		(void)printf(cli_say(cli, "Since %s: ", "%s以降: "), member(alarm, "since"));
+		text_put(cause ? yg_cause_text(cause, cli->lang) : member(alarm, "cause"), stdout);
+		if (*member(alarm, "detail")) {
+			(void)fputs(" (", stdout);
+			text_put(member(alarm, "detail"), stdout);
+			(void)fputs(")", stdout);
+		}
+		(void)putchar('\n');
+	}
 }
 
 int agent_status(struct cli *cli)
@@ -75,6 +103,7 @@ int agent_status(struct cli *cli)
 		text_table_add(table, text);
 	}
 	text_table_print(table, stdout);
+	show_alarms(cli, answer);
 	return ARGS_DONE;
 }
 
@@ -142,10 +171,10 @@ static void show_phase(void *ctx, const json_t *line)
 }
 
 /* What update, rollback, release_hold and repair have in common. */
-static int change(struct cli *cli, const char *what, const char *en, const char *ja)
+static int change(struct cli *cli, json_t *ask, int file, const char *en, const char *ja)
 {
 	json_t *answer YG_AUTO(yg_json) = NULL;
-	int code = call(cli, json_pack("{s:s}", "do", what), show_phase, cli, &answer);
+	int code = call_with(cli, ask, file, show_phase, cli, &answer);
 	if (code != ARGS_DONE)
 		return code;
 	const char *outcome = member(answer, "outcome");
@@ -170,23 +199,34 @@ static int change(struct cli *cli, const char *what, const char *en, const char 
 
 int agent_update(struct cli *cli)
 {
-	return change(cli, "update", "Security update successful", "セキュリティアップデート成功");
+	const char *bundle = args_get(&cli->args, "--bundle");
+	int file YG_AUTO(fd) = -1;
+	if (bundle) {
+		struct yg_err err = {0};
+		file = yg_fs_open(AT_FDCWD, bundle, &err);
+		if (file < 0)
+			return cli_fail(cli, &err);
+	}
+	return change(cli, json_pack("{s:s, s:s*}", "do", "update", "bundle", bundle), file,
+		"Security update successful", "セキュリティアップデート成功");
 }
 
 int agent_rollback(struct cli *cli)
 {
-	return change(cli, "rollback", "The components from before are back in use",
-		"以前のコンポーネントに戻しました");
+	return change(cli, json_pack("{s:s}", "do", "rollback"), -1,
+		"The components from before are back in use", "以前のコンポーネントに戻しました");
 }
 
 int agent_release_hold(struct cli *cli)
 {
-	return change(cli, "release_hold", "The hold is released", "保留を解除しました");
+	return change(cli, json_pack("{s:s}", "do", "release_hold"), -1, "The hold is released",
+		"保留を解除しました");
 }
 
 int agent_repair(struct cli *cli)
 {
-	return change(cli, "repair", "The stored components are checked and whole",
+	return change(cli, json_pack("{s:s}", "do", "repair"), -1,
+		"The stored components are checked and whole",
 		"保存されているコンポーネントを確認し、必要な修復を行いました");
 }
 

@@ -74,6 +74,13 @@ static const struct args_option policies[] = {
 	{0},
 };
 
+static const struct args_option agent_update_options[] = {
+	{"--bundle", "FILE",
+		{"from a bundle of the publisher's; a relay serves it too",
+			"公開元のバンドルファイルから更新する (Relayはその内容も配布する)"}},
+	{0},
+};
+
 const struct args_command cli_commands[] = {
 	{"agent status", "", 0, 0, NULL, agent_status,
 		{"state of the agent on this computer", "このコンピュータのAgentの状態"}},
@@ -82,7 +89,7 @@ const struct args_command cli_commands[] = {
 	{"agent activate", "", 0, 0, activate, agent_activate,
 		{"let a Manager manage it: --url URL --token TOKEN",
 			"Managerの管理下に置く: --url URL --token TOKEN"}},
-	{"agent update", "", 0, 0, NULL, agent_update,
+	{"agent update", "", 0, 0, agent_update_options, agent_update,
 		{"security update now", "今すぐセキュリティアップデートを行う"}},
 	{"agent rollback", "", 0, 0, NULL, agent_rollback,
 		{"back to the components before", "以前のコンポーネントに戻す"}},

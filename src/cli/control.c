@@ -46,13 +46,34 @@ static int dial(const char *root, struct yg_err *err)
 	return yg_fail_sys(err, errno, "%s/control.sock", folder);
 }
 
-static int ask_it(int fd, const json_t *ask, struct yg_err *err)
+/* The first piece, which a file goes with. */
+static ssize_t send_first(int fd, const struct yg_buf *line, int file)
+{
+	union {
+		struct cmsghdr header; /* for its alignment */
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} space = {0};
+	struct iovec piece = {line->data, line->len};
+	struct msghdr msg = {.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = space.bytes,
+		.msg_controllen = sizeof(space.bytes)};
+	space.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+		.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&space.header), &file, sizeof(int));
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+static int ask_it(int fd, const json_t *ask, int file, struct yg_err *err)
 {
 	struct yg_buf line YG_AUTO(yg_buf) = YG_BUF(1u << 20);
 	if (yg_json_dump(ask, &line, err) < 0 || yg_buf_add(&line, "\n", 1, err) < 0)
 		return yg_wrap(err, "control socket");
 	for (size_t at = 0; at < line.len;) {
-		ssize_t n = send(fd, line.data + at, line.len - at, MSG_NOSIGNAL);
+		ssize_t n = at == 0 && file >= 0
+			? send_first(fd, &line, file)
+			: send(fd, line.data + at, line.len - at, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -93,11 +114,11 @@ static int take(struct yg_bytes text, void (*progress)(void *ctx, const json_t *
 	return 1;
 }
 
-int control_call(const char *root, const json_t *ask,
+int control_call(const char *root, const json_t *ask, int file,
 	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)
 {
 	int fd YG_AUTO(fd) = dial(root, err);
-	if (fd < 0 || ask_it(fd, ask, err) < 0)
+	if (fd < 0 || ask_it(fd, ask, file, err) < 0)
 		return -1;
 	struct yg_buf got YG_AUTO(yg_buf) = YG_BUF(CONTROL_LINE_MAX + 65536);
 	for (;;) {
