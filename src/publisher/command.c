@@ -14,11 +14,11 @@ static void pair_free_at(char *(*at)[2])
 }
 
 /* What lies in the repository is shown to everybody. */
-int command_apart(const struct repo *repo, const struct keys *keys, struct yg_err *err)
+static int apart(const struct repo *repo, int place, struct yg_err *err)
 {
 	char link[64];
 	char *at[2] YG_AUTO(pair) = {NULL, NULL};
-	const int fds[2] = {repo->dir, keys->dir};
+	const int fds[2] = {repo->dir, place};
 	for (size_t i = 0; i < 2; i++) {
 		if (!yg_str_put(link, sizeof(link), "/proc/self/fd/%d", fds[i]))
 			return yg_fail(err, YG_ELIMIT, "descriptor: too large");
@@ -34,6 +34,34 @@ int command_apart(const struct repo *repo, const struct keys *keys, struct yg_er
 		at[1]);
 }
 
+int command_apart(const struct repo *repo, const struct keys *keys, struct yg_err *err)
+{
+	for (size_t i = 0; i < keys->place_count; i++) {
+		if (apart(repo, keys->places[i].dir, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Media: each a place of its own, with its own passphrase. */
+int command_places(const struct command *command, struct keys *keys, struct yg_err *err)
+{
+	keys->ask = command->ask;
+	keys->lang = command->lang;
+	if (command->keys && keys->place_count == 0 &&
+		keys_open(keys, command->keys, command->passphrase, false, err) < 0)
+		return -1;
+	for (size_t i = 0; i < command->root_dir_count; i++) {
+		const char *file = i < command->root_passphrase_count ? command->root_passphrases[i]
+								      : NULL;
+		if (keys_open(keys, command->root_dirs[i], file, false, err) < 0)
+			return -1;
+	}
+	return keys->place_count > 0
+		? 0
+		: yg_fail(err, YG_EFORMAT, "want a folder with keys: --keys or --root-key-dir");
+}
+
 int command_keys(const struct command *command, struct keys *keys, bool make, struct yg_err *err)
 {
 	char path[4096];
@@ -45,17 +73,27 @@ int command_keys(const struct command *command, struct keys *keys, bool make, st
 		: yg_str_put(path, sizeof(path), "%.*s.keys", (int)len, command->repo);
 	if (!fits)
 		return yg_fail(err, YG_ELIMIT, "keys: path too long");
-	return keys_open(keys, path, command->passphrase, make, err);
+	if (keys_open(keys, path, command->passphrase, make, err) < 0)
+		return -1;
+	return command_places(command, keys, err);
+}
+
+int command_repo(const struct command *command, struct repo *repo, struct keys *keys,
+	struct yg_err *err)
+{
+	if (repo_open(repo, command->repo, true, err) < 0 || command_apart(repo, keys, err) < 0)
+		return -1;
+	repo->keys = keys;
+	repo->now = command->now;
+	repo->days = command->days;
+	return 0;
 }
 
 int command_open(const struct command *command, struct repo *repo, struct keys *keys,
 	struct yg_err *err)
 {
 	if (command_keys(command, keys, false, err) < 0 ||
-		repo_open(repo, command->repo, true, err) < 0 || command_apart(repo, keys, err) < 0)
+		command_repo(command, repo, keys, err) < 0)
 		return -1;
-	repo->keys = keys;
-	repo->now = command->now;
-	repo->days = command->days;
-	return 0;
+	return repo_finish(repo, err);
 }

@@ -25,8 +25,11 @@ struct command {
 	const char *out;        /* file, or NULL */
 	const char *root;       /* file, or NULL */
 	const char *description;
-	const char *reason; /* why a release is withdrawn or a key revoked, or NULL */
-	const char *name;   /* of a wave, of a feed's file; or NULL */
+	const char *reason;         /* why a release is withdrawn or a key revoked, or NULL */
+	const char *key;            /* id of a key, or its beginning; or NULL */
+	const char *new_dir;        /* folder of a new key, or NULL */
+	const char *new_passphrase; /* file, or NULL */
+	const char *name;           /* of a wave, of a feed's file; or NULL */
 	const char *from[COMMAND_LIST_MAX]; /* folders */
 	const char *roles[COMMAND_LIST_MAX];
 	const char *add[COMMAND_LIST_MAX];
@@ -36,28 +39,43 @@ struct command {
 	const char *root_passphrases[COMMAND_LIST_MAX]; /* files, one for each of them */
 	const char *public_keys[COMMAND_LIST_MAX];      /* files with public halves */
 	const char *role_keys[COMMAND_LIST_MAX];        /* "ROLE=M/N" */
+	const char *wave[COMMAND_LIST_MAX];             /* "TIME:PERCENT" */
+	const char *only[COMMAND_LIST_MAX];             /* components */
+	size_t wave_count, only_count;
 	size_t from_count, role_count, add_count, find_count, pass_count, root_dir_count,
 		root_passphrase_count, public_key_count, role_key_count;
 	int64_t version; /* 0: the next */
 	int64_t now;     /* seconds since the epoch */
 	int64_t abi_min, abi_max;
 	int64_t root_keys, threshold;
-	int64_t if_due;     /* days; -1: sign in any case */
+	int64_t if_due;     /* days; 0: sign in any case */
 	int64_t max_shrink; /* percent of a feed's entries that may go */
 	int64_t keep;       /* versions of a component */
 	int64_t deltas;     /* from so many versions before */
-	int64_t percent;    /* of computers in a wave */
+	int64_t delta_seconds; /* begin no delta after so long; 0: no limit */
+	int64_t grace; /* days that readers of older metadata have */
+	int64_t warn;  /* days before expiry that are worth a word */
+	int64_t since; /* seconds since the epoch, or 0 */
 	int level;          /* of zstd */
+	int waves;          /* of options.c's list of presets; 0: none */
 	int feed;           /* of options.c's list of feeds; 0: found out */
 	enum yg_key_type key_type;
 	enum yg_lang lang;
 	struct repo_days days;
-	bool json, force, deep, dry_run, plain_keys, drop, no_engine;
+	bool json, force, deep, dry_run, all, pause, unpack, plain_keys, drop, no_engine, ask;
 };
 
-/* The key folder that the command names, or "<repo>.keys". */
+/* The key folder that the command names, or "<repo>.keys", and the media. */
 int command_keys(const struct command *command, struct keys *keys, bool make, struct yg_err *err)
 	YG_MUST_CHECK;
+
+/* Only the folders that the command names. errors  YG_EFORMAT it names none */
+int command_places(const struct command *command, struct keys *keys, struct yg_err *err)
+	YG_MUST_CHECK;
+
+/* The repository, opened for writing, when its keys are open already. */
+int command_repo(const struct command *command, struct repo *repo, struct keys *keys,
+	struct yg_err *err) YG_MUST_CHECK;
 
 /* The repository and its keys, opened for writing. Close both in any case. */
 int command_open(const struct command *command, struct repo *repo, struct keys *keys,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/json.h"
 #include "core/str.h"
@@ -82,7 +83,7 @@ static int run(const struct command *command, const struct verb_row *row)
 	char *text YG_AUTO(mem) = command->json ? yg_json_text(result) : NULL;
 	if (text)
 		(void)printf("%s\n", text);
-	else
+	else if (result)
 		say(result);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -109,6 +110,7 @@ int main(int argc, char **argv)
 	struct yg_err err = {0};
 	(void)umask(022);
 	options_preset(&command);
+	command.ask = isatty(STDIN_FILENO) == 1;
 	if (options_parse(argc, argv, &command, &row, &asked, &err) < 0) {
 		complain(&command, NULL, &err);
 		(void)fprintf(stderr, "%s\n",

@@ -51,32 +51,40 @@ struct option_row {
 static const struct option_row options[] = {
 	{"keys", "DIR", TEXT(keys), SIGNERS | ON(KEYS),
 		{"key folder; REPO.keys", "鍵フォルダ (初期値 REPO.keys)"}},
-	{"passphrase-file", "FILE", TEXT(passphrase), SIGNERS | ON(KEYS) | ON(MAKE_KEY),
+	{"passphrase-file", "FILE", TEXT(passphrase), SIGNERS | ON(KEYS),
 		{"its first line encrypts the keys", "先頭行を鍵の暗号化に使うファイル"}},
 	{"key-type", "ed25519|ecdsa|rsa", CHOICE(key_type), ON(INIT) | ON(MAKE_KEY) | ROTATES,
 		{"kind of new keys; ed25519", "新しい鍵の種類 (初期値 ed25519)"}},
 	{"root-keys", "N", NUMBER(root_keys, 1, 32), ON(INIT),
 		{"keys of the root role, 1..32; 1", "ルートロールの鍵の数、1～32 (初期値 1)"}},
-	{"threshold", "M", NUMBER(threshold, 1, 32), ON(INIT),
+	{"threshold", "M", NUMBER(threshold, 1, 32), ON(INIT) | ROTATES,
 		{"how many of them must sign; 1", "署名に必要なルート鍵の数 (初期値 1)"}},
 	{"root-key-dir", "DIR", LIST(root_dirs, root_dir), SIGNERS | ON(KEYS),
 		{"folder (medium) of a root key; repeatable, one for each", "ルート鍵を置くフォルダ (媒体)。鍵ごとに繰り返し指定できる"}},
 	{"root-passphrase-file", "FILE", LIST(root_passphrases, root_passphrase), SIGNERS | ON(KEYS),
 		{"passphrase of the --root-key-dir at the same place; else asked for", "同じ順番の --root-key-dir のパスフレーズ (省略すると端末で尋ねる)"}},
 	{"plain-keys", NULL, FLAG(plain_keys), ON(INIT) | ON(MAKE_KEY) | ROTATES,
-		{"new keys in --root-key-dir are not encrypted", "--root-key-dir の新しい鍵を暗号化しない"}},
+		{"new keys on media are not encrypted", "媒体の新しい鍵を暗号化しない"}},
 	{"public-key", "FILE", LIST(public_keys, public_key), ON(INIT) | ROTATES,
 		{"public half of a key that was made elsewhere; repeatable", "別の場所で作成した鍵の公開部分。繰り返し指定できる"}},
 	{"role-keys", "ROLE=M/N", LIST(role_keys, role_key), ON(INIT),
 		{"a role has N keys, M of them must sign; repeatable", "ロールの鍵をN個とし、M個の署名を必要とする。繰り返し指定できる"}},
+	{"key", "ID", TEXT(key), ON(ROTATE_KEY),
+		{"which of the role's keys goes: its id, or the beginning", "置き換える鍵のID (先頭部分でもよい)"}},
+	{"new-key-dir", "DIR", TEXT(new_dir), ROTATES | ON(MAKE_KEY),
+		{"folder (medium) of the new key; the key folder", "新しい鍵を置くフォルダ (媒体) (初期値 鍵フォルダ)"}},
+	{"new-passphrase-file", "FILE", TEXT(new_passphrase), ROTATES | ON(MAKE_KEY),
+		{"passphrase of the --new-key-dir; else asked for", "--new-key-dir のパスフレーズ (省略すると端末で尋ねる)"}},
 	{"drop", NULL, FLAG(drop), ON(REVOKE_KEY),
 		{"no new key comes in its place", "代わりの鍵を作らない"}},
 	{"from", "DIR", LIST(from, from), ON(RELEASE),
 		{"every file of this folder; repeatable, a later one's files win", "フォルダ内の全ファイル。繰り返した場合は後のフォルダを優先する"}},
+	{"from", "COMPONENT=VERSION", LIST(from, from), ON(BUNDLE),
+		{"for computers that have this version; repeatable", "このバージョンを持つコンピュータ向け。繰り返し指定できる"}},
 	{"add", "FILE", LIST(add, add), ON(RELEASE),
 		{"one more file; repeatable", "追加するファイル。繰り返し指定できる"}},
-	{"version", "N", NUMBER(version, 1, INT64_MAX), ON(RELEASE) | ON(WAVE) | ON(WITHDRAW),
-		{"version of the component; the next, or the newest", "コンポーネントのバージョン (初期値は次または最新)"}},
+	{"version", "N", NUMBER(version, 1, INT64_MAX), ON(RELEASE) | ON(IMPORT),
+		{"version of the component; the next", "コンポーネントのバージョン (初期値は次の番号)"}},
 	{"description", "TEXT", TEXT(description), ON(RELEASE),
 		{"for people, <= 200 bytes", "説明 (200バイト以下)"}},
 	{"sample-find", "FILE", LIST(find, find), ON(RELEASE),
@@ -89,27 +97,45 @@ static const struct option_row options[] = {
 		{"highest content format level of engines; 999", "エンジンの形式レベルの上限 (初期値 999)"}},
 	{"level", "N", INT(level, 1, 19), ON(RELEASE),
 		{"zstd level, 1..19; 9", "zstdの圧縮レベル、1～19 (初期値 9)"}},
-	{"deltas", "N", NUMBER(deltas, 0, 30), ON(RELEASE),
+	{"deltas", "N", NUMBER(deltas, 0, 30), ON(RELEASE) | ON(IMPORT),
 		{"deltas from so many versions before, 0..30; 30", "差分を作る過去のバージョンの数、0～30 (初期値 30)"}},
-	{"reason", "TEXT", TEXT(reason), ON(WITHDRAW) | ON(REVOKE_KEY),
+	{"reason", "TEXT", TEXT(reason), ON(WITHDRAW),
 		{"why, for people", "理由"}},
-	{"percent", "N", NUMBER(percent, 1, 100), ON(WAVE),
-		{"so many of a hundred computers", "対象とするコンピュータの割合 (%)"}},
-	{"keep", "N", NUMBER(keep, 1, 1000), ON(PRUNE),
-		{"versions of each component that stay; 30", "コンポーネントごとに残すバージョンの数 (初期値 30)"}},
+	{"wave", "TIME:PERCENT", LIST(wave, wave), ON(RELEASE) | ON(IMPORT) | ON(WAVE),
+		{"from TIME (2026-11-22T04:00:00Z, +4h) on for so many of a hundred computers; repeatable", "この時刻 (2026-11-22T04:00:00Z、+4h) から適用してよいコンピュータの割合 (%)。繰り返し指定できる"}},
+	{"waves", "none|default|slow|fast|emergency", CHOICE(waves), ON(RELEASE) | ON(IMPORT) | ON(WAVE),
+		{"in waves over 12 hours, 6 days, 2 hours, 30 minutes; none", "段階的な公開 (12時間、6日、2時間、30分) (初期値 none)"}},
+	{"all", NULL, FLAG(all), ON(WAVE),
+		{"for all computers, now", "今すぐすべてのコンピュータに公開する"}},
+	{"pause", NULL, FLAG(pause), ON(WAVE),
+		{"for no more computers than now", "現在より広げない"}},
+	{"delta-time", "SECONDS", NUMBER(delta_seconds, 0, 86400), ON(RELEASE) | ON(IMPORT),
+		{"begin no delta after so long; 0: make them all", "この秒数の後は新しい差分の作成を始めない (初期値 0 = 制限なし)"}},
+	{"keep", "N", NUMBER(keep, 0, 64), ON(RELEASE) | ON(IMPORT) | ON(PRUNE),
+		{"earlier versions that stay beside the newest, 0..64; 30", "最新のほかに残すバージョンの数、0～64 (初期値 30)"}},
+	{"days", "N", NUMBER(grace, 0, 36500), ON(PRUNE),
+		{"what readers of the last N days may need stays; 7", "直近N日間の利用者に必要なものは残す (初期値 7)"}},
+	{"warn-days", "N", NUMBER(warn, 0, 36500), ON(VERIFY),
+		{"say what runs out within N days; 3", "N日以内に期限が切れるものを知らせる (初期値 3)"}},
+	{"component", "NAME", LIST(only, only), ON(BUNDLE),
+		{"files of this component only; repeatable", "このコンポーネントのファイルだけ。繰り返し指定できる"}},
+	{"since", "TIME", TIME(since), ON(BUNDLE),
+		{"for computers that had the newest of TIME, or a later one", "この時刻以降の最新版を持つコンピュータ向け"}},
+	{"unpack", NULL, FLAG(unpack), ON(BUNDLE),
+		{"BUNDLE DIR: make a repository of it", "BUNDLE DIR: バンドルからリポジトリを作成する"}},
 	{"dry-run", NULL, FLAG(dry_run), ON(PRUNE) | ON(IMPORT),
 		{"say what would be done", "実行せずに内容だけを表示する"}},
 	{"kind", "auto|clamav|yara|suricata|ossec|hashes|urls|domains|addresses", CHOICE(feed), ON(IMPORT),
 		{"what the feed is; auto", "フィードの種類 (初期値 auto)"}},
 	{"max-shrink", "N", NUMBER(max_shrink, 0, 100), ON(IMPORT),
 		{"refuse a feed that lost more than N percent; 10", "N%を超えて減ったフィードを拒否する (初期値 10)"}},
-	{"force", NULL, FLAG(force), ON(IMPORT) | ON(PRUNE) | ON(WITHDRAW),
+	{"force", NULL, FLAG(force), ON(IMPORT),
 		{"in spite of warnings", "警告があっても実行する"}},
 	{"deep", NULL, FLAG(deep), ON(VERIFY),
 		{"every version and every object, read whole", "全バージョンと全オブジェクトを読み取って確認する"}},
 	{"role", "ROLE", LIST(roles, role), ON(RESIGN),
 		{"sign this role anew; repeatable; snapshot and timestamp", "署名し直すロール。繰り返し指定できる (初期値 snapshotとtimestamp)"}},
-	{"if-due", "DAYS", NUMBER(if_due, 0, 36500), ON(RESIGN),
+	{"if-due", "DAYS", NUMBER(if_due, 1, 36500), ON(RESIGN),
 		{"only what runs out within so many days", "この日数以内に期限が切れる場合だけ署名する"}},
 	{"root", "FILE", TEXT(root), ON(VERIFY) | ON(SHOW) | ON(BUNDLE),
 		{"trust this root.json; the repository's 1.root.json", "信頼するroot.json (初期値はリポジトリの1.root.json)"}},
@@ -139,13 +165,11 @@ void options_preset(struct command *command)
 	*command = (struct command){.now = yg_clock_now_s(),
 		.abi_min = 150,
 		.abi_max = 999,
-		.root_keys = 1,
-		.threshold = 1,
-		.if_due = -1,
 		.max_shrink = 10,
 		.keep = 30,
 		.deltas = 30,
-		.percent = 100,
+		.grace = 7,
+		.warn = 3,
 		.level = 9,
 		.days = {.root = 365, .targets = 90, .snapshot = 14, .timestamp = 7}};
 }
@@ -353,12 +377,23 @@ static int read_line(struct line *line, enum yg_lang lang, struct yg_err *err)
 	return 0;
 }
 
+/* One name may mean different things to different commands. */
+static const struct option_row *of_verb(const struct option_row *option, const struct verb_row *row)
+{
+	for (size_t i = 0; i < YG_COUNT(options); i++) {
+		if (strcmp(options[i].name, option->name) == 0 &&
+			options[i].verbs & 1u << row->verb)
+			return &options[i];
+	}
+	return option;
+}
+
 static int fill(const struct line *line, const struct verb_row *row, struct command *command,
 	struct yg_err *err)
 {
 	bool needed = row->needs == NULL;
 	for (size_t i = 0; i < line->count; i++) {
-		const struct option_row *option = line->rows[i];
+		const struct option_row *option = of_verb(line->rows[i], row);
 		if (option->at == SIZE_MAX)
 			continue;
 		if (option->verbs && !(option->verbs & 1u << row->verb))
@@ -389,7 +424,7 @@ static int fill(const struct line *line, const struct verb_row *row, struct comm
 
 static int check(const struct command *command, struct yg_err *err)
 {
-	if (command->threshold > command->root_keys)
+	if (command->root_keys > 0 && command->threshold > command->root_keys)
 		return yg_fail(err, YG_EFORMAT,
 			OPTIONS_SAY(command->lang,
 				"--threshold: want <= --root-keys %lld, have %lld",

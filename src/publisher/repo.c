@@ -141,8 +141,9 @@ static int refresh_before(struct repo *repo, struct yg_tuf **tuf, struct yg_err 
 static int read_all(struct repo *repo, struct yg_err *err)
 {
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(repo, 0, err);
-	if (!tuf || (yg_tuf_refresh(tuf, err) < 0 &&
-			    (repo->lock < 0 || refresh_before(repo, &tuf, err) < 0)))
+	if (!tuf ||
+		(yg_tuf_refresh(tuf, err) < 0 &&
+			(repo->lock < 0 || refresh_before(repo, &tuf, err) < 0)))
 		return -1;
 	repo->root = read_meta(repo, YG_META_ROOT, "root",
 		repo->unfinished ? repo->unfinished : yg_tuf_version(tuf, "root"), err);

@@ -30,6 +30,10 @@ struct repo {
 	struct yg_meta *timestamp;
 	struct yg_meta *snapshot;
 	struct yg_meta *targets;
+	struct yg_meta
+		*next; /* while keys change: the root to come, for whose keys all is signed too */
+	bool apart;    /* the root before cannot vouch for what is signed: next goes first */
+	int64_t unfinished; /* 0, or the version of a root whose keys have signed nothing yet */
 };
 
 /* The classes of components: role names, and the pattern of the paths that each may vouch for. */
@@ -43,6 +47,9 @@ extern const struct repo_class repo_classes[]; /* ends with a NULL role */
  * errors  YG_EABSENT; YG_EAGAIN another publisher works on it; those of yg_tuf_refresh
  */
 int repo_open(struct repo *repo, const char *path, bool write, struct yg_err *err) YG_MUST_CHECK;
+
+/* Open and lock one whose first root still waits for signatures: nothing is read. */
+int repo_open_unrooted(struct repo *repo, const char *path, struct yg_err *err) YG_MUST_CHECK;
 
 /* Make the folders of a new one, empty and locked. errors  YG_EFORMAT there is one already */
 int repo_make(struct repo *repo, const char *path, struct yg_err *err) YG_MUST_CHECK;
@@ -71,9 +78,26 @@ int repo_stage(struct repo *repo, const char *role, const struct yg_meta *by, js
 /* Write snapshot and timestamp: from here on readers see what was staged. */
 int repo_publish(struct repo *repo, bool snapshot, struct yg_err *err) YG_MUST_CHECK;
 
-/* Sign a root body and write it as the next version. `by`, if any, is the root before. */
-int repo_write_root(struct repo *repo, json_t *body, int64_t version, struct yg_err *err)
-	YG_MUST_CHECK;
+/* Sign what a killed publisher's new root has no signatures for; nothing when there is no such root. */
+int repo_finish(struct repo *repo, struct yg_err *err) YG_MUST_CHECK;
+
+/* Write a root that enough keys have signed, of the root before and its own; it is `root` from here on.
+ * errors  those of yg_meta_verify
+ */
+int repo_write_root(struct repo *repo, struct yg_meta *root, struct yg_err *err) YG_MUST_CHECK;
+
+/* Go on with a copy of this root, written or not. */
+int repo_take_root(struct repo *repo, const struct yg_meta *root, struct yg_err *err) YG_MUST_CHECK;
+
+/* {"keyids", "threshold", …} of a role in the body of a root or of targets; NULL: it has none. */
+const json_t *repo_role_entry(const json_t *by, const char *role);
+
+/* The lock against other publishers; remove what a killed one left (`all`: also versioned metadata, of a
+ * repository that never was finished).
+ * errors  YG_EAGAIN another publisher works on it, named if it is on this computer
+ */
+int repo_lock(const struct repo *repo, struct yg_err *err) YG_MUST_CHECK;
+int repo_sweep(const struct repo *repo, bool all, struct yg_err *err) YG_MUST_CHECK;
 
 /* Give a body what every kind has: _type, spec_version, version, expires. */
 int repo_stamp(json_t *body, const char *type, int64_t version, int64_t expires, struct yg_err *err)

@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "publisher/init.h"
+#include "publisher/keyring.h"
 #include "publisher/release.h"
 #include "publisher/resign.h"
+#include "publisher/root.h"
+#include "publisher/rotate.h"
 #include "publisher/show.h"
 
 /* clang-format off */
@@ -13,6 +16,27 @@ const struct verb_row verbs_all[] = {
 	{VERB_INIT, "init", "REPO", 1, 1,
 		{"make keys and an empty repository", "鍵と空のリポジトリを作成する"},
 		NULL, init_run},
+	{VERB_MAKE_KEY, "make-key", "NAME", 1, 1,
+		{"make a key on a medium, for a root elsewhere", "別の場所のルート用に、媒体に鍵を作成する"},
+		"new-key-dir", keyring_make},
+	{VERB_KEYS, "keys", "REPO", 1, 1,
+		{"the keys that are here, and what they sign", "手元の鍵と、その鍵で署名するロールを表示する"},
+		NULL, keyring_list},
+	{VERB_ROTATE_KEY, "rotate-key", "REPO ROLE", 2, 2,
+		{"a new key in, the old one out", "新しい鍵に置き換える"},
+		NULL, rotate_run},
+	{VERB_REVOKE_KEY, "revoke-key", "REPO KEY|ROLE", 2, 2,
+		{"a key is no longer to be trusted, wherever it signs", "鍵を失効させ、すべてのロールから取り除く"},
+		NULL, rotate_revoke},
+	{VERB_SHOW_ROOT, "show-root", "FILE", 1, 1,
+		{"what a pending root changes, and who has signed", "保留中のrootの変更点と署名の状況を表示する"},
+		NULL, root_show},
+	{VERB_SIGN_ROOT, "sign-root", "FILE", 1, 1,
+		{"sign a pending root with the root keys that are here", "保留中のrootに、手元のルート鍵で署名する"},
+		NULL, root_sign},
+	{VERB_ADD_ROOT, "add-root", "REPO [FILE]", 1, 2,
+		{"publish a pending root that has its signatures", "必要な署名がそろったrootを公開する"},
+		NULL, root_add},
 	{VERB_RELEASE, "release", "REPO COMPONENT", 2, 2,
 		{"publish a new version of a component", "コンポーネントの新しいバージョンを公開する"},
 		NULL, release_run},
