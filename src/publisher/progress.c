@@ -9,23 +9,32 @@
 
 #include "core/str.h"
 
-#define EVERY_S 2
+#define LINE_US 2000000 /* microseconds between lines */
+#define BAR_US  250000  /* and between bars */
+#define BAR     24      /* characters */
 
-/* A signal handler has no other way to its data. Changed only while the timer is off. */
+/* A signal handler has no other way to its data. Changed only while the timer is off, except `done`. */
 static struct {
 	char what[200];
 	int fd;
 	uint64_t size;
+	volatile size_t done;
+	bool counts, terminal, json;
+	volatile sig_atomic_t drawn;
 } step;
 
-static size_t put_text(char *out, size_t at, size_t size, const char *text)
+struct line {
+	char text[400];
+	size_t len;
+};
+
+static void put(struct line *line, const char *text)
 {
-	while (*text && at < size)
-		out[at++] = *text++;
-	return at;
+	while (*text && line->len < sizeof(line->text) - 1)
+		line->text[line->len++] = *text++;
 }
 
-static size_t put_number(char *out, size_t at, size_t size, uint64_t number)
+static void put_number(struct line *line, uint64_t number)
 {
 	char digits[24];
 	size_t n = sizeof(digits) - 1;
@@ -33,49 +42,109 @@ static size_t put_number(char *out, size_t at, size_t size, uint64_t number)
 	do
 		digits[--n] = (char)('0' + number % 10);
 	while ((number /= 10) > 0);
-	return put_text(out, at, size, digits + n);
+	put(line, digits + n);
+}
+
+static void put_json(struct line *line, uint64_t done, uint64_t size)
+{
+	put(line, "{\"progress\": {\"what\": \"");
+	put(line, step.what);
+	put(line, "\", \"done\": ");
+	put_number(line, done);
+	put(line, ", \"of\": ");
+	put_number(line, size);
+	put(line, step.counts ? "}}\n" : ", \"unit\": \"MiB\"}}\n");
+}
+
+static void put_text(struct line *line, uint64_t done, uint64_t size)
+{
+	put(line, step.terminal ? "\r" : "");
+	put(line, step.what);
+	if (step.terminal && size > 0) {
+		put(line, " [");
+		for (uint64_t i = 0; i < BAR; i++)
+			put(line, i * size < done * BAR ? "#" : ".");
+		put(line, "]");
+	}
+	put(line, step.terminal ? " " : ": ");
+	put_number(line, done);
+	put(line, " of ");
+	put_number(line, size);
+	put(line, step.counts ? "" : " MiB");
+	put(line, step.terminal ? "\033[K" : "\n");
 }
 
 /* Only calls that are allowed in a signal handler. */
 static void tick(int signo)
 {
 	int saved = errno;
-	char line[320];
-	size_t at = put_text(line, 0, sizeof(line) - 1, step.what);
-	off_t done = step.fd < 0 ? -1 : lseek(step.fd, 0, SEEK_CUR);
-	if (done >= 0) {
-		at = put_text(line, at, sizeof(line) - 1, ": ");
-		at = put_number(line, at, sizeof(line) - 1, (uint64_t)done >> 20);
-		at = put_text(line, at, sizeof(line) - 1, " of ");
-		at = put_number(line, at, sizeof(line) - 1, step.size >> 20);
-		at = put_text(line, at, sizeof(line) - 1, " MiB");
-	}
-	line[at++] = '\n';
+	struct line line = {.len = 0};
+	off_t at = step.fd < 0 ? 0 : lseek(step.fd, 0, SEEK_CUR);
+	uint64_t done = step.counts ? step.done : at < 0 ? 0 : (uint64_t)at >> 20;
+	uint64_t size = step.counts ? step.size : step.size >> 20;
 	(void)signo;
-	if (write(STDERR_FILENO, line, at) < 0)
+	if (step.json)
+		put_json(&line, done, size);
+	else
+		put_text(&line, done, size);
+	step.drawn = 1;
+	if (write(STDERR_FILENO, line.text, line.len) < 0)
 		errno = saved; /* nobody reads it: fine */
 	errno = saved;
 }
 
-static void timer(int seconds)
+static void timer(int microseconds)
 {
-	const struct itimerval at = {{seconds, 0}, {seconds, 0}};
+	const struct timeval every = {microseconds / 1000000, microseconds % 1000000};
+	const struct itimerval at = {every, every};
 	(void)setitimer(ITIMER_REAL, &at, NULL);
 }
 
-void progress_begin(const char *what, int fd, uint64_t size)
+static void begin(const char *what, bool counts, int fd, uint64_t size)
 {
 	struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
 	timer(0);
 	if (!yg_str_put(step.what, sizeof(step.what), "%s", what))
 		step.what[0] = 0;
+	for (char *at = step.what; *at; at++) { /* it may stand in JSON */
+		if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
+			*at = '_';
+	}
+	step.counts = counts;
 	step.fd = fd;
 	step.size = size;
+	step.done = 0;
+	step.drawn = 0;
+	step.terminal = !step.json && isatty(STDERR_FILENO) == 1;
 	(void)sigaction(SIGALRM, &action, NULL);
-	timer(EVERY_S);
+	timer(step.terminal ? BAR_US : LINE_US);
+}
+
+void progress_json(bool json)
+{
+	step.json = json;
+}
+
+void progress_begin(const char *what, int fd, uint64_t size)
+{
+	begin(what, false, fd, size);
+}
+
+void progress_count(const char *what, size_t count)
+{
+	begin(what, true, -1, count);
+}
+
+void progress_step(size_t done)
+{
+	step.done = done;
 }
 
 void progress_end(void)
 {
+	static const char clear[] = "\r\033[K";
 	timer(0);
+	if (step.drawn && step.terminal && write(STDERR_FILENO, clear, sizeof(clear) - 1) < 0)
+		step.drawn = 0; /* nobody reads it: fine */
+	step.drawn = 0;
 }

@@ -108,6 +108,8 @@ static int check_objects(const struct repo *repo, const struct yg_set *set, stru
 		for (size_t k = 0; k < manifest->file_count; k++) {
 			const struct yg_file *file = &manifest->files[k];
 			for (size_t n = 0; n < file->form_count; n++) {
+				if (file->forms[n].encoding == YG_ENCODING_DELTA)
+					continue; /* --deep applies them */
 				if (check_form(repo, file, &file->forms[n], sink, err) < 0)
 					return yg_wrap(err, "%s: '%s'", manifest->component,
 						file->path);

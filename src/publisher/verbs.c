@@ -10,6 +10,8 @@
 #include "publisher/root.h"
 #include "publisher/rotate.h"
 #include "publisher/show.h"
+#include "publisher/wave.h"
+#include "publisher/withdraw.h"
 
 /* clang-format off */
 const struct verb_row verbs_all[] = {
@@ -40,6 +42,12 @@ const struct verb_row verbs_all[] = {
 	{VERB_RELEASE, "release", "REPO COMPONENT", 2, 2,
 		{"publish a new version of a component", "コンポーネントの新しいバージョンを公開する"},
 		NULL, release_run},
+	{VERB_WAVE, "wave", "REPO COMPONENT", 2, 2,
+		{"who may take the newest version from when", "最新バージョンの公開範囲を変更する"},
+		NULL, wave_run},
+	{VERB_WITHDRAW, "withdraw", "REPO COMPONENT VERSION", 3, 3,
+		{"take a version back", "バージョンを取り消す"},
+		"reason", withdraw_run},
 	{VERB_RESIGN, "resign", "REPO", 1, 1,
 		{"new signatures, before the old ones expire", "期限が切れる前に署名し直す"},
 		NULL, resign_run},
