@@ -17,6 +17,7 @@
 #define PEM_MAX     (256u << 10)
 #define PATH_BYTES  512
 #define TIMEOUT_MAX 3600 /* seconds */
+#define RESUMES_MAX 3    /* times that one request goes on after a connection that was cut */
 
 struct fetch {
 	struct yg_role_env *env;
@@ -139,41 +140,91 @@ static int make_url(const char *base, const char *path, char *out, size_t size, 
 	return 0;
 }
 
-static int get(struct fetch *fetch, struct yg_ipc_msg *msg, json_t **reply, struct yg_err *err)
+struct wish { /* points into the request */
+	struct source source;
+	const char *path, *etag;
+	int64_t max, offset, timeout_s;
+};
+
+static int parse_wish(const struct yg_ipc_msg *msg, struct wish *wish, struct yg_err *err)
 {
-	struct source source = {0};
-	const char *path = NULL;
-	const char *etag = NULL;
-	int64_t max = 0;
-	int64_t timeout_s = 0;
-	if (parse_source(msg->body, &source, err) < 0 ||
-		yg_json_str(msg->body, "path", PATH_BYTES, &path, err) < 0 ||
-		yg_json_int(msg->body, "max", 0, INT64_MAX, &max, err) < 0 ||
-		yg_json_int_or(msg->body, "timeout_s", 1, TIMEOUT_MAX, 60, &timeout_s, err) < 0 ||
-		yg_json_str_or(msg->body, "etag", 128, NULL, &etag, err) < 0)
+	if (parse_source(msg->body, &wish->source, err) < 0 ||
+		yg_json_str(msg->body, "path", PATH_BYTES, &wish->path, err) < 0 ||
+		yg_json_int(msg->body, "max", 0, INT64_MAX, &wish->max, err) < 0 ||
+		yg_json_int_or(msg->body, "offset", 0, wish->max, 0, &wish->offset, err) < 0 ||
+		yg_json_int_or(msg->body, "timeout_s", 1, TIMEOUT_MAX, 60, &wish->timeout_s, err) <
+			0 ||
+		yg_json_str_or(msg->body, "etag", 128, NULL, &wish->etag, err) < 0)
 		return yg_wrap(err, "fetch.get");
-	if (!yg_str_path_ok(path, PATH_BYTES))
+	if (!yg_str_path_ok(wish->path, PATH_BYTES))
 		return yg_fail(err, YG_EFORMAT, "fetch.get: path: not a path of a repository");
 	if (msg->fd_count != 1)
 		return yg_fail(err, YG_EFORMAT, "fetch.get: want 1 descriptor, have %zu",
 			msg->fd_count);
+	return 0;
+}
+
+/* Whether asking for the rest may help: the line was cut, and had brought something. */
+static bool was_cut(const struct yg_client_reply *got, const struct yg_err *why)
+{
+	return why->code == YG_EAGAIN && got->size > 0 && strncmp(why->cause, "net.", 4) == 0;
+}
+
+static bool is_strong(const char *etag)
+{
+	return etag[0] == '"';
+}
+
+/* One request, and the rest of it when the connection is cut: asking again here is cheaper than a run that
+ * goes to another source.
+ */
+static int get_all(struct fetch *fetch, struct yg_client_request *request, int fd,
+	struct yg_client_reply *out, struct yg_err *err)
+{
+	char etag[sizeof(out->etag)] = "";
+	const uint64_t since = request->offset;
+	for (int i = 0;; i++) {
+		struct yg_client_reply got = {0};
+		struct yg_err why = {0};
+		int rc = yg_client_get(fetch->client, request, fd, &got, &why);
+		*out = got;
+		out->size += request->offset - since;
+		if (rc == 0)
+			return 0;
+		if (i == RESUMES_MAX || !was_cut(&got, &why)) {
+			*err = why;
+			return -1;
+		}
+		request->offset += got.size;
+		(void)!yg_str_put(etag, sizeof(etag), "%s", is_strong(got.etag) ? got.etag : "");
+		request->if_range = *etag ? etag : NULL;
+		request->etag = NULL;
+	}
+}
+
+static int get(struct fetch *fetch, struct yg_ipc_msg *msg, json_t **reply, struct yg_err *err)
+{
+	struct wish wish = {0};
 	char url[URL_MAX + PATH_BYTES];
-	if (make_url(source.url, path, url, sizeof(url), err) < 0 ||
-		use_source(fetch, msg->body, &source, err) < 0)
+	if (parse_wish(msg, &wish, err) < 0 ||
+		make_url(wish.source.url, wish.path, url, sizeof(url), err) < 0 ||
+		use_source(fetch, msg->body, &wish.source, err) < 0)
 		return -1;
 
 	struct yg_client_request request = {.url = url,
-		.etag = etag,
-		.max = (uint64_t)max,
+		.etag = wish.offset == 0 ? wish.etag : NULL,
+		.max = (uint64_t)wish.max,
+		.offset = (uint64_t)wish.offset,
 		.content = true,
-		.connect_ms = (uint32_t)(timeout_s < 10 ? timeout_s : 10) * 1000,
-		.idle_s = (uint32_t)timeout_s,
+		.connect_ms = (uint32_t)(wish.timeout_s < 10 ? wish.timeout_s : 10) * 1000,
+		.idle_s = (uint32_t)wish.timeout_s,
 		.deadline_ms = 3600u * 1000};
 	struct yg_client_reply got = {0};
-	if (yg_client_get(fetch->client, &request, msg->fds[0], &got, err) < 0)
+	if (get_all(fetch, &request, msg->fds[0], &got, err) < 0)
 		return -1;
-	*reply = json_pack("{s:i, s:I, s:s, s:s}", "status", got.status, "size",
-		(json_int_t)got.size, "etag", got.etag, "type", got.type);
+	*reply = json_pack("{s:i, s:I, s:I, s:s, s:s}", "status", got.status, "size",
+		(json_int_t)got.size, "skipped", (json_int_t)got.skipped, "etag", got.etag, "type",
+		got.type);
 	return *reply ? 0 : yg_fail_sys(err, ENOMEM, "answering");
 }
 

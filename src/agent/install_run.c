@@ -15,7 +15,8 @@
 
 #define BACKOFF_MS 2000
 #define POLL_MS    3000
-#define WAIT_S     600 /* how long the aim is waited for, unless the request says */
+#define WAIT_S     600   /* how long the aim is waited for, unless the request says */
+#define LIMIT_S    21600 /* for all that comes from outside, unless the request says */
 
 enum yg_logs_file install_run_log(const struct install_run *r)
 {
@@ -216,18 +217,23 @@ static void run_free(struct install_run *r)
 	install_run_helper_end(r);
 	yg_timer_free(r->pause);
 	yg_timer_free(r->watchdog);
+	yg_timer_free(r->limit);
 	while (r->waiters) {
 		struct install_waiter *waiter = r->waiters;
 		r->waiters = waiter->next;
 		waiter_free(waiter);
 	}
+	yg_store_release(r->in->store);
 	if (r->transfer >= 0)
 		(void)close(r->transfer);
 	if (r->plain >= 0)
 		(void)close(r->plain);
 	yg_set_free(r->from);
 	yg_set_free(r->set);
+	install_run_plan_forget(r);
 	free(r->items);
+	json_decref(r->planned);
+	json_decref(r->useless);
 	if (r->bundle >= 0)
 		(void)close(r->bundle);
 	json_decref(r->manifests);
@@ -281,7 +287,7 @@ static const struct yg_run_ops ops = {
 	.snapshot = op_snapshot,
 	.plan = install_run_plan,
 	.fetch = install_run_fetch,
-	.verify = install_run_fetch_verify,
+	.verify = install_run_verify,
 	.stage = install_run_switch_stage,
 	.trial = install_run_switch_trial,
 	.swap = install_run_switch,
@@ -297,7 +303,7 @@ static const struct yg_run_ops ops = {
 struct wish { /* what a request asks for; points into its body */
 	const char *job, *aim, *kind;
 	bool scheduled;
-	int64_t tries, timeout_s, wait_s;
+	int64_t tries, timeout_s, wait_s, limit_s;
 	json_t *sources;
 };
 
@@ -331,6 +337,7 @@ static int parse_wish(const json_t *body, struct wish *wish, struct yg_err *err)
 		yg_json_int_or(body, "tries", 1, 100, 3, &wish->tries, err) < 0 ||
 		yg_json_int_or(body, "timeout_s", 1, 3600, 60, &wish->timeout_s, err) < 0 ||
 		yg_json_int_or(body, "wait_s", 0, 86400, WAIT_S, &wish->wait_s, err) < 0 ||
+		yg_json_int_or(body, "limit_s", 1, 604800, LIMIT_S, &wish->limit_s, err) < 0 ||
 		yg_json_array(body, "sources", 64, &wish->sources, err) < 0)
 		return -1;
 	if (strcmp(wish->kind, "agent") != 0 && strcmp(wish->kind, "relay") != 0)
@@ -373,6 +380,7 @@ static int set_up(struct install_run *r, const json_t *body, struct yg_err *err)
 	r->aim = wish.aim;
 	r->sources = wish.sources;
 	r->timeout_s = wish.timeout_s;
+	r->limit_s = wish.limit_s;
 	if (r->relay && !r->in->mirror) {
 		r->in->mirror = install_mirror_new(r->in->root, err);
 		if (!r->in->mirror)
@@ -382,6 +390,38 @@ static int set_up(struct install_run *r, const json_t *body, struct yg_err *err)
 	r->from = lib[0] ? yg_store_set(r->in->store, lib, &why) : NULL;
 	yg_run_init(&r->run, &limits, &ops, r);
 	return 0;
+}
+
+/* A source that keeps a run busy with a byte now and then does not have it for ever. What is done here by
+ * ourselves has bounds of its own.
+ */
+static void over(void *ctx)
+{
+	struct install_run *r = ctx;
+	struct yg_err why = {0};
+	switch (r->run.state) {
+	case YG_RUN_PLAN:
+	case YG_RUN_WAITING:
+	case YG_RUN_CHOOSING:
+	case YG_RUN_FETCH:
+	case YG_RUN_VERIFY:
+		break;
+	case YG_RUN_IDLE:
+	case YG_RUN_LICENCE:
+	case YG_RUN_SNAPSHOT:
+	case YG_RUN_STAGE:
+	case YG_RUN_TRY:
+	case YG_RUN_SWITCH:
+	case YG_RUN_CLOSING:
+	case YG_RUN_DONE:
+		return;
+	}
+	yg_timer_stop(r->pause);
+	install_run_helper_end(r);
+	(void)yg_fail_cause(&why, YG_EAGAIN, "update.timeout",
+		"given up after %lld s, with %llu of %llu bytes", (long long)r->limit_s,
+		(unsigned long long)r->done_bytes, (unsigned long long)r->of_bytes);
+	install_run_fail_here(r, &why);
 }
 
 static void start(struct install *in, struct install_waiter *waiter)
@@ -396,11 +436,14 @@ static void start(struct install *in, struct install_waiter *waiter)
 	r->tuf_fd = -1;
 	r->bundle = -1;
 	r->manifests = json_object();
+	r->planned = json_object();
+	r->useless = json_object();
 	r->fetch = (struct install_run_helper){.run = r, .role = "fetch"};
 	r->verify = (struct install_run_helper){.run = r, .role = "verify"};
 	r->body = json_incref(waiter->body);
 	r->pause = yg_loop_timer(in->env->loop, paused, r);
 	r->watchdog = yg_loop_timer(in->env->loop, install_run_helper_late, r);
+	r->limit = yg_loop_timer(in->env->loop, over, r);
 	if (set_up(r, r->body, &err) < 0) {
 		run_free(r);
 		refuse(in, waiter, &err);
@@ -411,6 +454,7 @@ static void start(struct install *in, struct install_waiter *waiter)
 	in->run = r;
 	YG_LOGS(in->logs, install_run_log(r), YG_LOGS_APP, "Update", "Start update, job %s%s%s",
 		r->job, *r->aim ? ", aim " : "", r->aim);
+	yg_timer_set(r->limit, r->limit_s * 1000);
 	(void)yg_run_step(&r->run, YG_RUN_START, NULL);
 }
 

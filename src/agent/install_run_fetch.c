@@ -9,11 +9,12 @@
 #include "core/fs.h"
 #include "core/str.h"
 
-/* FETCH and VERIFY: one object at a time, from fetch into a nameless file, from there through verify. */
+/* FETCH: one object at a time, from the present source into a file. A large one goes into the store's part for
+ * it, so that the next try goes on where this one was cut off: with another relay, after a restart, tomorrow.
+ */
 
 #define FETCH_MS    4000000 /* fetch itself gives up before */
-#define VERIFY_MS   900000
-#define PROGRESS_MS 500 /* between two progress messages of one phase */
+#define PROGRESS_MS 500     /* between two progress messages of one phase */
 
 /* One line for each conversation, as the old log had it; a maintenance has its own words (T3). */
 void install_run_fetch_log(struct install_run *r, const char *path, const struct yg_err *err,
@@ -38,6 +39,14 @@ void install_run_fetch_log(struct install_run *r, const char *path, const struct
 		path, expected ? "HTTP 404, no newer root" : err->msg);
 }
 
+int install_run_fetch_file(struct install_run *r, struct yg_err *err)
+{
+	if (yg_fs_mkdirs(r->in->root, "iaurepo/tmp", 0755, err) < 0)
+		return -1;
+	int dir YG_AUTO(fd) = yg_fs_open_dir(r->in->root, "iaurepo/tmp", err);
+	return dir < 0 ? -1 : yg_fs_tmpfile(dir, err);
+}
+
 json_t *install_run_fetch_body(const struct install_run *r, const char *path, uint64_t max)
 {
 	json_t *from = json_copy((json_t *)(uintptr_t)install_run_source(r));
@@ -48,28 +57,98 @@ json_t *install_run_fetch_body(const struct install_run *r, const char *path, ui
 		(json_int_t)max, "timeout_s", (json_int_t)r->timeout_s);
 }
 
-int install_run_fetch_file(struct install_run *r, struct yg_err *err)
+void install_run_fetch_progress(void *ctx)
 {
-	if (yg_fs_mkdirs(r->in->root, "iaurepo/tmp", 0755, err) < 0)
-		return -1;
-	int dir YG_AUTO(fd) = yg_fs_open_dir(r->in->root, "iaurepo/tmp", err);
-	return dir < 0 ? -1 : yg_fs_tmpfile(dir, err);
-}
-
-static void tell_progress(struct install_run *r)
-{
+	struct install_run *r = ctx;
 	int64_t now = yg_clock_mono_ms();
-	if (now - r->told_ms < PROGRESS_MS && r->at < r->count)
+	if (r->run.state != YG_RUN_FETCH || (now - r->told_ms < PROGRESS_MS && r->at < r->count))
 		return;
 	r->told_ms = now;
-	install_progress(r->in, r->job, "fetch", (int64_t)r->done_bytes, (int64_t)r->of_bytes);
+	uint64_t part = r->pipe ? r->had + install_run_pipe_bytes(r->pipe) : 0;
+	install_progress(r->in, r->job, "fetch", (int64_t)(r->done_bytes + part),
+		(int64_t)r->of_bytes);
+}
+
+/* ---- the object under way ---- */
+
+static struct install_run_item *item_of(struct install_run *r)
+{
+	return &r->items[r->at];
+}
+
+static bool is_part(const struct yg_form *form)
+{
+	return form->size >= INSTALL_RUN_PART_MIN;
+}
+
+void install_run_fetch_drop(struct install_run *r)
+{
+	struct yg_err why = {0};
+	if (r->transfer >= 0)
+		(void)close(yg_take_fd(r->transfer));
+	if (is_part(item_of(r)->form) &&
+		yg_store_part_drop(r->in->store, item_of(r)->form->sha256, &why) < 0)
+		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Update", "%s", why.msg);
+	r->had = 0;
+}
+
+void install_run_fetch_done(struct install_run *r)
+{
+	const struct install_run_item *item = item_of(r);
+	install_run_fetch_drop(r);
+	r->done_bytes += item->form->size;
+	r->deltas += item->form->encoding == YG_ENCODING_DELTA;
+	r->spares += item->spare;
+	r->at++;
+	install_run_step(r, YG_RUN_OK);
+}
+
+bool install_run_fetch_whole(struct install_run *r, const struct yg_err *why)
+{
+	struct install_run_item *item = item_of(r);
+	if (r->relay || item->form->encoding != YG_ENCODING_DELTA)
+		return false;
+	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Delta",
+		"'%s': the delta from %.12s does not do (%s): the whole file is fetched",
+		item->file->path, item->form->from, why->msg);
+	install_run_fetch_drop(r);
+	(void)json_object_set_new(r->useless, item->form->sha256, json_true());
+	r->failed_deltas++;
+	r->of_bytes -= item->form->size;
+	item->form = yg_file_form(item->file);
+	item->again = false;
+	r->of_bytes += item->form->size;
+	return true;
+}
+
+bool install_run_fetch_spare(struct install_run *r, const struct yg_err *why)
+{
+	struct install_run_item *item = item_of(r);
+	if (!item->spare)
+		return false;
+	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Repair",
+		"'%s' of the set before cannot be had: %s", item->file->path, why->msg);
+	install_run_fetch_drop(r);
+	r->roll_lost = true;
+	r->at++;
+	return true;
+}
+
+/* An answer that says what the object is not, as long as there may be a better one here: everything but a
+ * line that was cut, a server that is away, and a disk.
+ */
+static bool is_wrong(const struct yg_err *why)
+{
+	return why->code == YG_EABSENT || why->code == YG_EFORMAT || why->code == YG_ELIMIT ||
+		why->code == YG_EUNTRUSTED;
 }
 
 static void fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	struct install_run *r = ctx;
+	struct install_run_item *item = item_of(r);
 	char path[YG_OBJECT_PATH];
-	yg_form_path(r->items[r->at].form, path);
+	yg_form_path(item->form, path);
 	install_run_fetch_log(r, path, err, reply->body);
 	if (!err->code) {
 		install_run_step(r, YG_RUN_OK);
@@ -80,104 +159,67 @@ static void fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		(void)yg_fail_cause(&why, YG_EABSENT, "content.missing", "%s", err->msg);
 	else if (why.code == YG_EAGAIN && !why.cause[0])
 		(void)yg_fail_cause(&why, YG_EAGAIN, "update.interrupted", "%s", err->msg);
+	bool tried_rest = r->had > 0 && why.code != YG_EABSENT && !item->again;
+	if (is_wrong(&why) && tried_rest) {
+		item->again = true;
+		install_run_fetch_drop(r);
+		install_run_fetch(r);
+		return;
+	}
+	if (is_wrong(&why)) {
+		if (install_run_fetch_whole(r, &why) || install_run_fetch_spare(r, &why)) {
+			install_run_fetch(r);
+			return;
+		}
+		install_run_fetch_drop(r);
+	}
 	install_run_fail(r, &why);
+}
+
+/* The file that the object comes into, at its end. */
+static int open_transfer(struct install_run *r, const struct yg_form *form, struct yg_err *err)
+{
+	if (r->transfer >= 0)
+		(void)close(yg_take_fd(r->transfer));
+	r->had = 0;
+	r->transfer = is_part(form) ? yg_store_part_open(r->in->store, form->sha256, &r->had, err)
+				    : install_run_fetch_file(r, err);
+	if (r->transfer < 0)
+		return -1;
+	if (r->had > form->size) {
+		if (ftruncate(r->transfer, 0) < 0)
+			return yg_fail_cause(err, YG_ESYSTEM, "store.io", "emptying a transfer: %s",
+				strerror(errno));
+		r->had = 0;
+	}
+	if (lseek(r->transfer, (off_t)r->had, SEEK_SET) < 0)
+		return yg_fail_cause(err, YG_ESYSTEM, "store.io", "seeking in a transfer: %s",
+			strerror(errno));
+	return yg_store_allot(r->in->store, r->transfer, form->size, err);
 }
 
 void install_run_fetch(void *ctx)
 {
 	struct install_run *r = ctx;
 	struct yg_err err = {0};
-	tell_progress(r);
+	install_run_fetch_progress(r);
 	if (r->at == r->count) {
 		install_run_step(r, YG_RUN_COMPLETE);
 		return;
 	}
-	const struct yg_form *form = r->items[r->at].form;
+	const struct yg_form *form = item_of(r)->form;
 	char path[YG_OBJECT_PATH];
 	yg_form_path(form, path);
-	if (r->transfer >= 0)
-		(void)close(yg_take_fd(r->transfer));
-	r->transfer = r->relay ? install_mirror_new_object(r->in->mirror, &err)
-			       : install_run_fetch_file(r, &err);
-	if (r->transfer < 0) {
+	if (open_transfer(r, form, &err) < 0) {
 		install_run_fail_here(r, &err);
 		return;
 	}
-	if (!r->fetch.ipc) {
-		(void)yg_fail_cause(&err, YG_EAGAIN, "update.interrupted",
-			"the fetch process ended unexpectedly");
-		install_run_fail(r, &err);
+	if (r->had == form->size && form->size > 0) {
+		install_run_step(r, YG_RUN_OK);
 		return;
 	}
 	yg_timer_set(r->watchdog, FETCH_MS);
-	yg_ipc_request(r->fetch.ipc, "fetch.get", install_run_fetch_body(r, path, form->size),
-		&r->transfer, 1, fetched, r);
-}
-
-static void object_done(struct install_run *r)
-{
-	r->done_bytes += r->items[r->at].form->size;
-	r->at++;
-	(void)close(yg_take_fd(r->transfer));
-	install_run_step(r, YG_RUN_OK);
-}
-
-static void decoded(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
-{
-	(void)reply;
-	struct install_run *r = ctx;
-	struct yg_err why = *err;
-	const struct yg_file *file = r->items[r->at].file;
-	int out YG_AUTO(fd) = yg_take_fd(r->plain);
-	if (why.code == YG_EAGAIN && !why.cause[0])
-		(void)yg_fail_cause(&why, YG_EAGAIN, "update.interrupted", "%s", err->msg);
-	/* Out of room looks to verify like any other failed write. */
-	if (why.code == YG_ESYSTEM && !why.cause[0])
-		(void)!yg_str_put(why.cause, sizeof(why.cause), "%s",
-			why.sys == ENOSPC || why.sys == EDQUOT ? "store.disk_full" : "store.io");
-	if (!why.code)
-		(void)!yg_store_object_add(r->in->store, out, file->sha256, file->size, &why);
-	if (why.code) {
-		(void)yg_wrap(&why, "'%s'", file->path);
-		install_run_fail(r, &why);
-		return;
-	}
-	object_done(r);
-}
-
-void install_run_fetch_verify(void *ctx)
-{
-	struct install_run *r = ctx;
-	struct yg_err err = {0};
-	const struct install_run_item *item = &r->items[r->at];
-	if (r->relay) {
-		if (install_mirror_add(r->in->mirror, r->transfer, item->form, &err) < 0)
-			install_run_fail(r, &err);
-		else
-			object_done(r);
-		return;
-	}
-	if (!r->verify.ipc) {
-		(void)yg_fail_cause(&err, YG_EAGAIN, "update.interrupted",
-			"the verify process ended unexpectedly");
-		install_run_fail(r, &err);
-		return;
-	}
-	if (r->plain >= 0)
-		(void)close(yg_take_fd(r->plain));
-	r->plain = yg_store_object_new(r->in->store, &err);
-	if (r->plain < 0 || lseek(r->transfer, 0, SEEK_SET) < 0) {
-		if (!err.code)
-			(void)yg_fail_cause(&err, YG_ESYSTEM, "store.io", "seeking in a transfer");
-		install_run_fail_here(r, &err);
-		return;
-	}
-	const int fds[] = {r->transfer, r->plain};
-	yg_timer_set(r->watchdog, VERIFY_MS);
-	yg_ipc_request(r->verify.ipc, "verify.object",
-		json_pack("{s:s, s:s, s:I, s:s, s:I}", "encoding",
-			yg_encoding_name(item->form->encoding), "sha256", item->form->sha256,
-			"size", (json_int_t)item->form->size, "plain_sha256", item->file->sha256,
-			"plain_size", (json_int_t)item->file->size),
-		fds, 2, decoded, r);
+	json_t *body = install_run_fetch_body(r, path, form->size);
+	(void)json_object_set_new(body, "offset", json_integer((json_int_t)r->had));
+	install_run_helper_get(r, body, r->transfer, fetched);
 }

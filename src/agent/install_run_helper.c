@@ -33,6 +33,7 @@ void install_run_helper_end(struct install_run *r)
 		yg_ipc_free(helpers[i]->ipc);
 		helpers[i]->ipc = NULL;
 	}
+	install_run_pipe_free(yg_take(r->pipe));
 	if (r->tuf_fd >= 0)
 		(void)close(yg_take_fd(r->tuf_fd));
 	r->tuf_id = 0;
@@ -99,10 +100,42 @@ void install_run_helper_late(void *ctx)
 	install_run_fail(r, &why);
 }
 
+static void got(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+{
+	struct install_run *r = ctx;
+	struct install_run_pipe *pipe YG_AUTO(install_run_pipe) = yg_take(r->pipe);
+	struct yg_err why = *err;
+	struct yg_err own = {0};
+	if (install_run_pipe_finish(pipe, &own) < 0)
+		why = own; /* fetch only saw that nobody read any more */
+	r->got(r, reply, &why);
+}
+
+static uint64_t number(const json_t *body, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(body, key));
+}
+
 void install_run_helper_get(struct install_run *r, json_t *body, int fd, yg_ipc_done *done)
 {
-	const int fds[] = {fd, r->bundle};
-	yg_ipc_request(r->fetch.ipc, "fetch.get", body, fds, r->bundle < 0 ? 1 : 2, done, r);
+	struct yg_ipc_msg none = {.body = NULL};
+	struct yg_err err = {0};
+	int end YG_AUTO(fd) = -1;
+	if (!r->fetch.ipc || r->pipe)
+		(void)yg_fail_cause(&err, YG_EAGAIN, "update.interrupted",
+			"there is no process that fetches");
+	else
+		r->pipe = install_run_pipe_new(r->in->env->loop, fd,
+			number(body, "max") - number(body, "offset"), install_run_fetch_progress, r,
+			&end, &err);
+	if (err.code) {
+		json_decref(body);
+		done(r, &none, &err);
+		return;
+	}
+	const int fds[] = {end, r->bundle};
+	r->got = done;
+	yg_ipc_request(r->fetch.ipc, "fetch.get", body, fds, r->bundle < 0 ? 1 : 2, got, r);
 }
 
 static const struct yg_ipc_handler fetch_asks[] = {{0}};

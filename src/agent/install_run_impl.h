@@ -2,11 +2,13 @@
 #pragma once
 
 #include "agent/install_impl.h"
+#include "agent/install_run_pipe.h"
 
 /* The parts of one update run among themselves. install_run.c: requests, results, failures.
  * install_run_helper.c: its processes. install_run_plan.c, install_run_tuf.c, install_run_fetch.c,
- * install_run_switch.c: what the states of src/update/run.h do on this computer. Everything that comes from
- * outside goes fetch -> a nameless file -> verify -> an object, and is hashed here before it is believed.
+ * install_run_verify.c, install_run_switch.c: what the states of src/update/run.h do on this computer. Everything
+ * that comes from outside goes fetch -> a pipe (install_run_pipe.c) -> a file -> verify -> an object, and is hashed
+ * here before it is believed.
  */
 
 #define INSTALL_RUN_PATH 256 /* bytes */
@@ -18,8 +20,10 @@ struct install_run_helper {
 };
 
 struct install_run_item {
-	const struct yg_file *file; /* points into the set */
-	const struct yg_form *form;
+	const struct yg_file *file; /* points into the set, or is one of run->lost */
+	const struct yg_form *form; /* of that file: what is fetched */
+	bool again; /* what was here of it was of no use: it is fetched from its start */
+	bool spare; /* only the set before needs it: the run goes on without */
 };
 
 struct install_run {
@@ -30,21 +34,33 @@ struct install_run {
 	bool relay, scheduled, all_families;
 	const char *job, *aim; /* point into body */
 	json_t *sources;       /* borrowed from body */
-	int64_t timeout_s;
+	int64_t timeout_s, limit_s;
 
 	char tag[48]; /* of the helpers */
 	struct install_run_helper fetch, verify;
 	bool spawning, begun;
-	struct yg_timer *pause, *watchdog;
+	struct yg_timer *pause, *watchdog, *limit;
 
 	struct yg_set *from; /* live before; NULL: none */
 	struct yg_set *set;  /* the plan's */
 	struct install_run_item *items;
 	size_t count, at;
+	json_t *planned; /* {SHA-256: true} of the items: of the transfer at a relay, else of the file */
+	struct yg_file **
+		lost; /* copies: files that sets on this disk have lost, and the new one does not name */
+	size_t lost_count;
 	uint64_t done_bytes, of_bytes;
 	int64_t told_ms;
 	int transfer, plain; /* the object under way, as it comes and decoded; -1 */
-	uint32_t tuf_id;     /* verify's tuf.fetch under way */
+	uint64_t had;        /* bytes of `transfer` that were there before it was asked for */
+	struct install_run_pipe *pipe; /* from fetch, while something is fetched */
+	yg_ipc_done *got;              /* of what is fetched */
+	json_t *useless; /* {transfer SHA-256: true}: deltas that did not lead to their file */
+	uint64_t fetched_bytes; /* of objects, in this run */
+	size_t deltas, failed_deltas;
+	size_t spares;   /* files fetched for the set before */
+	bool roll_lost;  /* it has files that could not be had */
+	uint32_t tuf_id; /* verify's tuf.fetch under way */
 	int tuf_fd;
 	char tuf_path[INSTALL_RUN_PATH];
 	struct install_engine *engine; /* being tried */
@@ -83,7 +99,10 @@ void install_run_step(struct install_run *r, enum yg_run_event event);
 void install_run_helper_spawn(struct install_run *r); /* ends in install_run_plan_begun */
 void install_run_helper_end(struct install_run *r);
 void install_run_helper_late(void *ctx); /* the watchdog; ctx: the run */
-/* fetch.get, into `fd`; the body is that of install_run_fetch_body, and taken over. */
+/* fetch.get, into `fd` (borrowed until `done`), at its position; the body is that of install_run_fetch_body,
+ * perhaps with "offset", and taken over. One at a time; `done` gets the run, perhaps from inside. What the
+ * helpers' end cuts off is forgotten.
+ */
 void install_run_helper_get(struct install_run *r, json_t *body, int fd, yg_ipc_done *done);
 
 /* ---- install_run_tuf.c ---- */
@@ -101,21 +120,40 @@ void install_run_tuf_ended(struct install_run *r);
 
 /* ---- install_run_fetch.c ---- */
 
+#define INSTALL_RUN_PART_MIN (16u << 10) /* bytes: smaller transfers are not worth going on with */
+
 /* A nameless file on the store's disk. */
 int install_run_fetch_file(struct install_run *r, struct yg_err *err);
 /* The body of fetch.get, to the source that is asked now. */
 json_t *install_run_fetch_body(const struct install_run *r, const char *path, uint64_t max);
+/* How far FETCH is; ctx: the run. */
+void install_run_fetch_progress(void *ctx);
 /* One line for each conversation. */
 void install_run_fetch_log(struct install_run *r, const char *path, const struct yg_err *err,
 	const json_t *reply);
-void install_run_fetch(void *ctx);        /* FETCH */
-void install_run_fetch_verify(void *ctx); /* VERIFY */
+void install_run_fetch(void *ctx); /* FETCH */
+/* Begin with the item's next try: what is here of its transfer was of no use. */
+void install_run_fetch_drop(struct install_run *r);
+void install_run_fetch_done(struct install_run *r); /* the item is there */
+/* A delta that leads nowhere: the whole file is fetched in its place, from the same source. False when it was
+ * none.
+ */
+bool install_run_fetch_whole(struct install_run *r, const struct yg_err *why);
+/* Go on without a file that only the set before needs. False when this one is needed. */
+bool install_run_fetch_spare(struct install_run *r, const struct yg_err *why);
+
+/* ---- install_run_verify.c ---- */
+
+void install_run_verify(void *ctx); /* VERIFY */
 
 /* ---- install_run_plan.c ---- */
 
 void install_run_plan(void *ctx); /* PLAN */
 /* The reply of verify.begin. */
 void install_run_plan_begun(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err);
+/* Whether the object of these plain bytes is in the store (ctx: the run). */
+bool install_run_plan_is_here(void *ctx, const char *sha256);
+void install_run_plan_forget(struct install_run *r); /* free run->lost */
 /* Tell what was damaged and is whole again. */
 void install_run_plan_healed(struct install_run *r);
 

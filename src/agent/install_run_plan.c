@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/install_run_impl.h"
 #include "core/fs.h"
@@ -13,59 +15,166 @@
 #define ROOT_MAX  (512u << 10) /* bytes */
 #define PLAN_MS   900000       /* after that, verify or fetch hangs */
 
-static void add_item(struct install_run *r, const struct yg_file *file, const struct yg_form *form)
+/* ---- what is cheapest ---- */
+
+bool install_run_plan_is_here(void *ctx, const char *sha256)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (strcmp(r->items[i].form->sha256, form->sha256) == 0)
-			return;
+	const struct install_run *r = ctx;
+	char path[INSTALL_RUN_PATH];
+	struct stat st;
+	return yg_str_put(path, sizeof(path), "iaurepo/objects/%s", sha256) &&
+		fstatat(r->in->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Bytes that an earlier try left of a transfer. */
+static uint64_t bytes_here(const struct install_run *r, const struct yg_form *form)
+{
+	char path[INSTALL_RUN_PATH];
+	struct stat st;
+	if (form->size < INSTALL_RUN_PART_MIN ||
+		!yg_str_put(path, sizeof(path), "iaurepo/part/%s", form->sha256) ||
+		fstatat(r->in->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+		(uint64_t)st.st_size > form->size)
+		return 0;
+	return (uint64_t)st.st_size;
+}
+
+static bool is_usable(struct install_run *r, const struct yg_form *form)
+{
+	return form->encoding != YG_ENCODING_DELTA ||
+		(!json_object_get(r->useless, form->sha256) &&
+			install_run_plan_is_here(r, form->from));
+}
+
+/* The form with the fewest bytes still to come; a whole one where that is the same. NULL: none. */
+static const struct yg_form *choose(struct install_run *r, const struct yg_file *file)
+{
+	const struct yg_form *best = yg_file_form(file);
+	uint64_t cost = best ? best->size - bytes_here(r, best) : UINT64_MAX;
+	for (size_t i = 0; i < file->form_count; i++) {
+		const struct yg_form *form = &file->forms[i];
+		uint64_t more = form->size - bytes_here(r, form);
+		if (more < cost && is_usable(r, form)) {
+			best = form;
+			cost = more;
+		}
+	}
+	return best;
+}
+
+/* ---- what is missing ---- */
+
+static void add_item(struct install_run *r, const struct yg_file *file, const struct yg_form *form,
+	bool spare)
+{
+	const char *name = r->relay ? form->sha256 : file->sha256;
+	if (json_object_get(r->planned, name))
+		return;
+	(void)json_object_set_new(r->planned, name, json_true());
 	struct install_run_item *grown = reallocarray(r->items, r->count + 1, sizeof(*grown));
 	if (!grown)
 		abort(); /* the parent starts us again */
 	r->items = grown;
-	r->items[r->count++] = (struct install_run_item){file, form};
+	r->items[r->count++] = (struct install_run_item){.file = file,
+		.form = form,
+		.spare = spare};
 	r->of_bytes += form->size;
 }
 
 /* Of a component that stays as it is, because nothing good is to be had, there are no forms. */
-static void add_missing(struct install_run *r, const struct yg_file *file)
+static void add_missing(struct install_run *r, const struct yg_file *file, bool spare)
 {
-	const struct yg_form *form = yg_file_form(file);
+	const struct yg_form *form = choose(r, file);
+	r->roll_lost |= spare && !form;
 	if (form)
-		add_item(r, file, form);
+		add_item(r, file, form, spare);
 	else
 		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan",
 			"'%s' is missing, and nobody vouches for it any more", file->path);
 }
 
+static struct yg_file *copy_file(const struct yg_file *file)
+{
+	struct yg_file *copy = calloc(1, sizeof(*copy));
+	struct yg_err err = {0};
+	if (!copy)
+		abort(); /* the parent starts us again */
+	*copy = (struct yg_file){.path = strdup(file->path), .size = file->size};
+	memcpy(copy->sha256, file->sha256, sizeof(copy->sha256));
+	for (size_t i = 0; i < file->form_count; i++)
+		if (yg_file_add_form(copy, &file->forms[i], &err) < 0)
+			abort();
+	if (!copy->path)
+		abort();
+	return copy;
+}
+
+void install_run_plan_forget(struct install_run *r)
+{
+	for (size_t i = 0; i < r->lost_count; i++) {
+		free(r->lost[i]->path);
+		free(r->lost[i]->forms);
+		free(r->lost[i]);
+	}
+	free(r->lost);
+	r->lost = NULL;
+	r->lost_count = 0;
+}
+
+/* A file that a set on this disk has lost, and perhaps nobody else has. */
+static int add_lost(void *ctx, const struct yg_store_lost *lost, struct yg_err *err)
+{
+	(void)err;
+	struct install_run *r = ctx;
+	if (json_object_get(r->planned, lost->file->sha256))
+		return 0;
+	struct yg_file **grown = reallocarray(r->lost, r->lost_count + 1, sizeof(*grown));
+	if (!grown)
+		abort(); /* the parent starts us again */
+	r->lost = grown;
+	r->lost[r->lost_count] = copy_file(lost->file);
+	add_missing(r, r->lost[r->lost_count++], true);
+	return 0;
+}
+
 static void find_missing(struct install_run *r)
 {
+	struct yg_err why = {0};
+	install_run_plan_forget(r);
+	(void)json_object_clear(r->planned);
 	r->count = 0;
 	r->at = 0;
 	r->done_bytes = 0;
 	r->of_bytes = 0;
+	r->roll_lost = false;
 	for (size_t i = 0; i < r->set->count; i++) {
 		for (size_t j = 0; j < r->set->components[i]->file_count; j++) {
 			const struct yg_file *file = &r->set->components[i]->files[j];
 			if (!r->relay) {
 				if (!yg_store_object_has(r->in->store, file->sha256, file->size))
-					add_missing(r, file);
+					add_missing(r, file, false);
 				continue;
 			}
 			for (size_t k = 0; k < file->form_count; k++)
 				if (!install_mirror_has(r->in->mirror, &file->forms[k]))
-					add_item(r, file, &file->forms[k]);
+					add_item(r, file, &file->forms[k], false);
 		}
 	}
+	if (!r->relay && yg_store_missing(r->in->store, add_lost, r, &why) < 0)
+		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan", "%s", why.msg);
 }
 
+/* What is on the disk at the same time: every file, and the largest transfer, which goes when its file is there. */
 static uint64_t bytes_needed(const struct install_run *r)
 {
 	uint64_t need = 0;
 	uint64_t largest = 0;
 	for (size_t i = 0; i < r->count; i++) {
-		need += r->relay ? r->items[i].form->size : r->items[i].file->size;
-		if (r->items[i].form->size > largest)
-			largest = r->items[i].form->size;
+		const struct yg_form *form = r->items[i].form;
+		uint64_t transfer = form->size - bytes_here(r, form);
+		need += r->relay ? form->size : r->items[i].file->size;
+		if (transfer > largest)
+			largest = transfer;
 	}
 	return need + largest;
 }
@@ -95,7 +204,7 @@ static bool has_room(struct install_run *r)
 {
 	struct yg_err why = {0};
 	uint64_t need = bytes_needed(r);
-	if (yg_store_room(r->in->store, need, &why) == 0)
+	if (need == 0 || yg_store_reserve(r->in->store, need, &why) == 0)
 		return true;
 	install_event(r->in, 6012,
 		json_pack("{s:s, s:I}", "path", r->relay ? "relay" : "iaurepo", "needed",
@@ -166,8 +275,8 @@ static void fetch_roots(struct install_run *r)
 		return;
 	}
 	yg_timer_set(r->watchdog, PLAN_MS);
-	yg_ipc_request(r->fetch.ipc, "fetch.get", install_run_fetch_body(r, path, ROOT_MAX),
-		&r->transfer, 1, root_fetched, r);
+	install_run_helper_get(r, install_run_fetch_body(r, path, ROOT_MAX), r->transfer,
+		root_fetched);
 }
 
 static int plan_agent(struct install_run *r, enum yg_run_event *event, struct yg_err *err)

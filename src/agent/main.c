@@ -144,13 +144,14 @@ static json_t *session_config(const struct agent *a, int fds[YG_IPC_FDS_MAX], si
 	fds[(*count)++] = a->control;
 	fds[(*count)++] = a->identity;
 	fds[(*count)++] = a->session;
-	return json_pack("{s:s,s:i,s:{s:b,s:I},s:{s:s,s:s,s:I,s:I},s:{s:o,s:o,s:o}}", "hostname",
+	return json_pack("{s:s,s:i,s:{s:b,s:I},s:{s:s,s:s,s:I,s:I,s:I},s:{s:o,s:o,s:o}}", "hostname",
 		host, "restarts", starts++, "relay", "enabled",
 		(int)yg_conf_bool(a->conf, "relay", "enabled"), "port",
 		(json_int_t)yg_conf_int(a->conf, "relay", "port"), "update", "source",
 		yg_conf_text(a->conf, "update", "source"), "ca", a->source_ca ? a->source_ca : "",
 		"tries", (json_int_t)yg_conf_int(a->conf, "update", "tries"), "timeout_s",
-		(json_int_t)yg_conf_int(a->conf, "update", "timeout_s"), "proxy", "manager",
+		(json_int_t)yg_conf_int(a->conf, "update", "timeout_s"), "limit_s",
+		(json_int_t)yg_conf_int(a->conf, "update", "limit_s"), "proxy", "manager",
 		proxy_of(a->conf, "manager"), "relay", proxy_of(a->conf, "relay"), "source",
 		proxy_of(a->conf, "source"));
 }

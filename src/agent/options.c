@@ -17,6 +17,8 @@ const struct yg_opt options_table[] = {
 		"attempts over all relays; the Manager's setting goes first"},
 	{"update", "timeout_s", YG_OPT_INT, 1, 3600, "60",
 		"seconds without a byte until an attempt is given up; the Manager's setting goes first"},
+	{"update", "limit_s", YG_OPT_INT, 10, 604800, "21600",
+		"seconds until an update that is still fetching is given up, however slowly bytes come"},
 	{"relay", "enabled", YG_OPT_BOOL, 0, 0, "off", "serve content to other agents"},
 	{"relay", "port", YG_OPT_INT, 0, 65535, "4122", "TCP port of the relay; 0: any free one"},
 	{"relay", "bind", YG_OPT_TEXT, 0, 64, "", "address that the relay listens on; empty: all"},
