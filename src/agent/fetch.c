@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/fetch_bundle.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/sandbox.h"
@@ -25,6 +26,8 @@ struct fetch {
 	struct yg_client
 		*client; /* of the source in `key`: connections are kept between requests */
 	char *key;       /* the source it was made for, as JSON text */
+	struct yg_bundle *bundle;
+	int bundle_fd; /* -1: none yet */
 };
 
 /* ---- a client for a source ---- */
@@ -158,8 +161,8 @@ static int parse_wish(const struct yg_ipc_msg *msg, struct wish *wish, struct yg
 		return yg_wrap(err, "fetch.get");
 	if (!yg_str_path_ok(wish->path, PATH_BYTES))
 		return yg_fail(err, YG_EFORMAT, "fetch.get: path: not a path of a repository");
-	if (msg->fd_count != 1)
-		return yg_fail(err, YG_EFORMAT, "fetch.get: want 1 descriptor, have %zu",
+	if (msg->fd_count != 1 && msg->fd_count != 2)
+		return yg_fail(err, YG_EFORMAT, "fetch.get: want 1 or 2 descriptors, have %zu",
 			msg->fd_count);
 	return 0;
 }
@@ -202,12 +205,30 @@ static int get_all(struct fetch *fetch, struct yg_client_request *request, int f
 	}
 }
 
+/* The second descriptor is a bundle. It is kept: one process has one at most. */
+static int get_from_bundle(struct fetch *fetch, struct yg_ipc_msg *msg, const struct wish *wish,
+	json_t **reply, struct yg_err *err)
+{
+	uint64_t size = 0;
+	if (fetch->bundle_fd < 0)
+		fetch->bundle_fd = yg_take_fd(msg->fds[1]);
+	if (fetch_bundle_get(&fetch->bundle, fetch->bundle_fd, wish->path, (uint64_t)wish->offset,
+		    (uint64_t)wish->max, msg->fds[0], &size, err) < 0)
+		return -1;
+	*reply = json_pack("{s:i, s:I, s:I, s:s, s:s}", "status", 200, "size", (json_int_t)size,
+		"skipped", (json_int_t)0, "etag", "", "type", "");
+	return *reply ? 0 : yg_fail_sys(err, ENOMEM, "answering");
+}
+
 static int get(struct fetch *fetch, struct yg_ipc_msg *msg, json_t **reply, struct yg_err *err)
 {
 	struct wish wish = {0};
 	char url[URL_MAX + PATH_BYTES];
-	if (parse_wish(msg, &wish, err) < 0 ||
-		make_url(wish.source.url, wish.path, url, sizeof(url), err) < 0 ||
+	if (parse_wish(msg, &wish, err) < 0)
+		return -1;
+	if (msg->fd_count == 2)
+		return get_from_bundle(fetch, msg, &wish, reply, err);
+	if (make_url(wish.source.url, wish.path, url, sizeof(url), err) < 0 ||
 		use_source(fetch, msg->body, &wish.source, err) < 0)
 		return -1;
 
@@ -272,6 +293,7 @@ int fetch_start(struct yg_role_env *env, void **self, struct yg_err *err)
 	if (!fetch)
 		return yg_fail_sys(err, ENOMEM, "starting");
 	fetch->env = env;
+	fetch->bundle_fd = -1;
 	*self = fetch;
 	if (fetch_confine(user, err) < 0)
 		return -1;
@@ -304,5 +326,8 @@ void fetch_stop(void *self)
 	yg_ipc_free(fetch->asker);
 	yg_client_free(fetch->client);
 	free(fetch->key);
+	yg_bundle_free(fetch->bundle);
+	if (fetch->bundle_fd >= 0)
+		(void)close(fetch->bundle_fd);
 	free(fetch);
 }

@@ -207,6 +207,8 @@ static void answer(struct install_run *r, const struct install_waiter *waiter)
 
 static void waiter_free(struct install_waiter *waiter)
 {
+	if (waiter->bundle >= 0)
+		(void)close(waiter->bundle);
 	json_decref(waiter->body);
 	free(waiter->prefix);
 	free(waiter);
@@ -230,10 +232,7 @@ static void run_free(struct install_run *r)
 		(void)close(r->plain);
 	yg_set_free(r->from);
 	yg_set_free(r->set);
-	install_run_plan_forget(r);
 	free(r->items);
-	json_decref(r->planned);
-	json_decref(r->useless);
 	if (r->bundle >= 0)
 		(void)close(r->bundle);
 	json_decref(r->manifests);
@@ -434,7 +433,7 @@ static void start(struct install *in, struct install_waiter *waiter)
 	r->transfer = -1;
 	r->plain = -1;
 	r->tuf_fd = -1;
-	r->bundle = -1;
+	r->bundle = yg_take_fd(waiter->bundle);
 	r->manifests = json_object();
 	r->planned = json_object();
 	r->useless = json_object();
@@ -494,7 +493,7 @@ void install_run_ask(struct install *in, struct install_waiter *waiter)
 		return;
 	}
 	YG_LOGS(in->logs, install_run_log(in->run), YG_LOGS_APP, "Update", YG_LOGS_BUSY);
-	if (joins(in->run, &wish)) {
+	if (waiter->bundle < 0 && in->run->bundle < 0 && joins(in->run, &wish)) {
 		yg_log(YG_LOG_INFO, "update.joined", "job %s joins job %s, which is at '%s'",
 			wish.job, in->run->job, yg_run_state_name(in->run->run.state));
 		waiter->next = in->run->waiters;
