@@ -68,8 +68,10 @@ int store_disk_ways(struct yg_store *store, struct yg_err *err)
 
 static int make_folders(struct yg_store *store, struct yg_err *err)
 {
+	struct stat st;
 	for (size_t i = 0; i < YG_COUNT(folders); i++)
-		if (yg_fs_mkdirs(store->root, folders[i], 0755, err) < 0)
+		if ((fstatat(store->root, folders[i], &st, 0) < 0 || !S_ISDIR(st.st_mode)) &&
+			yg_fs_mkdirs(store->root, folders[i], 0755, err) < 0)
 			return store_disk_named(err);
 	return 0;
 }
