@@ -185,9 +185,27 @@ static void on_release(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 				      : "nothing was held");
 }
 
+/* What a relay serves. Returns `out`, or "" when nothing is served. */
+static const char *repair_mirror(struct install *in, char *out, size_t size)
+{
+	if (!in->mirror)
+		return "";
+	install_mirror_check(in->mirror);
+	const struct install_mirror_damage found = install_mirror_damage(in->mirror);
+	if (found.count > 0)
+		install_event(in, 20105,
+			json_pack("{s:s, s:s, s:I}", "path", found.path, "object", found.object,
+				"count", (json_int_t)found.count));
+	(void)!yg_str_put(out, size,
+		"; relay: %u objects read, %u damaged removed, which the relay's next update fetches",
+		found.checked, found.count);
+	return out;
+}
+
 static int repair(struct install *in, struct yg_store_report *report, char *text, size_t size,
 	struct yg_err *err)
 {
+	char served[128] = "";
 	if (in->run || in->back)
 		return yg_fail_cause(err, YG_EAGAIN, "update.busy",
 			in->run ? "an update is running: repair when it has ended"
@@ -196,9 +214,10 @@ static int repair(struct install *in, struct yg_store_report *report, char *text
 		return -1;
 	if (!yg_str_put(text, size,
 		    "%u sets, %u files read: %u taken back, %u linked again, %u damaged removed, "
-		    "%u missing, %u left-overs removed",
+		    "%u missing, %u left-overs removed%s",
 		    report->sets, report->checked, report->adopted, report->relinked,
-		    report->dropped, report->missing, report->leftovers))
+		    report->dropped, report->missing, report->leftovers,
+		    repair_mirror(in, served, sizeof(served))))
 		return yg_fail(err, YG_ELIMIT, "the report is too long");
 	YG_LOGS(in->logs, YG_LOGS_IAU, YG_LOGS_APP, "Repair", "%s", text);
 	return 0;
@@ -210,7 +229,7 @@ static void on_repair(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	struct install *in = ctx;
 	struct yg_err err = {0};
 	struct yg_store_report report = {0};
-	char text[256] = "";
+	char text[512] = "";
 	if (repair(in, &report, text, sizeof(text), &err) < 0) {
 		reply_outcome(in, msg->id, &err, err.msg);
 		return;

@@ -139,7 +139,24 @@ int install_mirror_description(const struct install_mirror *mirror);
 /* Whether a file of metadata was noted, or is there. */
 bool install_mirror_knows(struct install_mirror *mirror, const char *path);
 
-/* Whether a transfer form is there, read back and hashed once a run. */
+/* What was found damaged. */
+struct install_mirror_damage {
+	uint32_t checked; /* by install_mirror_check */
+	uint32_t count;
+	char path[128]; /* the first: "relay/objects/ab/abcd…" */
+	char object[YG_SHA256_TEXT];
+};
+
+/* Since this was asked last. */
+struct install_mirror_damage install_mirror_damage(struct install_mirror *mirror);
+/* Read every object now, and remove those that are damaged: nobody gets them, the next run fetches them. */
+void install_mirror_check(struct install_mirror *mirror);
+/* Believe no object that was found good before. */
+void install_mirror_distrust(struct install_mirror *mirror);
+
+/* Whether a transfer form is there and good: hashed, unless that was done within a day and nobody touched the
+ * file since.
+ */
 bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form);
 int install_mirror_new_object(struct install_mirror *mirror, struct yg_err *err) YG_MUST_CHECK;
 int install_mirror_add(struct install_mirror *mirror, int fd, const struct yg_form *form,

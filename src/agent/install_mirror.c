@@ -8,24 +8,28 @@
 
 #include "agent/install_impl.h"
 #include "content/codec.h"
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/str.h"
 
 /* ROOT/relay/{metadata,targets,objects}: the tree of docs/repository.md, filled in its order, with
- * timestamp.json last, by rename. What belongs to the set served now and to the one before is kept, for
- * agents that are in the middle of it; root metadata for ever.
+ * timestamp.json last, by rename. What belongs to the set served now and to the one before is kept, and the
+ * metadata of the last publication, for agents that are in the middle of it; root metadata for ever.
  */
 
 #define BASE        "relay"
 #define STATE       "state/relay.json"
 #define DESCRIPTION "state/relay-set.json" /* of the set, with forms */
-#define STATE_MAX   (16u << 20)
+#define STATE_MAX   (64u << 20)
 #define NOTE_MAX    (8u << 20) /* bytes of one file of metadata */
 #define NOTES_MAX   128        /* files in one run */
 #define PATH_BYTES  256
 #define TIMESTAMP   "metadata/timestamp.json"
+#define TRUST_S                                                                                    \
+	86400 /* seconds that an object that nobody wrote to counts as good after it was hashed */
+#define DEPTH_MAX 3 /* folders below one of the three */
 
 struct note {
 	char path[PATH_BYTES];
@@ -35,10 +39,20 @@ struct note {
 struct install_mirror {
 	int root;
 	char set[YG_SHA256_TEXT];
-	json_t *now, *before; /* {path: true} of all files but roots; NULL: none */
+	json_t *now,
+		*before; /* {path: true} of all files but roots, of this set and the one before */
+	json_t *last;    /* of this set, as published before; each may be NULL: none */
+	json_t *good;    /* {path: {stamp, at}}: objects that were hashed */
+	struct install_mirror_damage damage;
 	struct note notes[NOTES_MAX];
 	size_t note_count;
 };
+
+static json_t *kept_list(const json_t *state, const char *key)
+{
+	json_t *list = json_object_get(state, key);
+	return json_is_object(list) ? json_incref(list) : NULL;
+}
 
 static int load_state(struct install_mirror *mirror, struct yg_err *err)
 {
@@ -53,6 +67,8 @@ static int load_state(struct install_mirror *mirror, struct yg_err *err)
 		return -1;
 	memcpy(mirror->set, set, strlen(set) + 1);
 	mirror->now = json_incref(files);
+	mirror->before = kept_list(root, "before");
+	mirror->last = kept_list(root, "last");
 	return 0;
 }
 
@@ -64,6 +80,7 @@ struct install_mirror *install_mirror_new(int root, struct yg_err *err)
 		(void)yg_fail_sys(err, ENOMEM, "opening what the relay serves");
 		return NULL;
 	}
+	mirror->good = json_object();
 	mirror->root = fcntl(root, F_DUPFD_CLOEXEC, 3);
 	if (mirror->root < 0) {
 		(void)yg_fail_sys(err, errno, "opening what the relay serves");
@@ -94,6 +111,8 @@ void install_mirror_free(struct install_mirror *mirror)
 	install_mirror_forget(mirror);
 	json_decref(mirror->now);
 	json_decref(mirror->before);
+	json_decref(mirror->last);
+	json_decref(mirror->good);
 	if (mirror->root >= 0)
 		(void)close(mirror->root);
 	free(mirror);
@@ -167,6 +186,56 @@ bool install_mirror_knows(struct install_mirror *mirror, const char *path)
 			S_ISREG(st.st_mode));
 }
 
+/* What changes whenever somebody writes to a file, or puts another in its place. */
+static bool stamp_of(int fd, char out[128])
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 &&
+		yg_str_put(out, 128, "%llu %lld %lld.%09ld %lld.%09ld",
+			(unsigned long long)st.st_ino, (long long)st.st_size,
+			(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+			(long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static bool is_trusted(const struct install_mirror *mirror, const char *path, int fd)
+{
+	char stamp[128];
+	const json_t *known = json_object_get(mirror->good, path);
+	const char *then = json_string_value(json_object_get(known, "stamp"));
+	int64_t age = yg_clock_mono_ms() / 1000 - json_integer_value(json_object_get(known, "at"));
+	return then && age < TRUST_S && stamp_of(fd, stamp) && strcmp(stamp, then) == 0;
+}
+
+static void trust(struct install_mirror *mirror, const char *path, int fd)
+{
+	char stamp[128];
+	if (stamp_of(fd, stamp))
+		(void)json_object_set_new(mirror->good, path,
+			json_pack("{s:s, s:I}", "stamp", stamp, "at",
+				(json_int_t)(yg_clock_mono_ms() / 1000)));
+}
+
+void install_mirror_distrust(struct install_mirror *mirror)
+{
+	(void)json_object_clear(mirror->good);
+}
+
+static void note_damage(struct install_mirror *mirror, const char *path, const char *sha256)
+{
+	yg_log(YG_LOG_WARN, "relay.damaged", "'%s' is damaged, it is fetched again", path);
+	if (mirror->damage.count++ > 0)
+		return;
+	(void)!yg_str_put(mirror->damage.path, sizeof(mirror->damage.path), "%s", path);
+	(void)!yg_str_put(mirror->damage.object, sizeof(mirror->damage.object), "%s", sha256);
+}
+
+struct install_mirror_damage install_mirror_damage(struct install_mirror *mirror)
+{
+	struct install_mirror_damage found = mirror->damage;
+	mirror->damage = (struct install_mirror_damage){0};
+	return found;
+}
+
 bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form)
 {
 	struct yg_err why = {0};
@@ -180,10 +249,15 @@ bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *for
 	int fd YG_AUTO(fd) = yg_fs_open(mirror->root, path, &why);
 	if (fd < 0)
 		return false;
-	if (yg_codec_hash(fd, sha256, &size, &why) == 0 && size == form->size &&
-		strcmp(sha256, form->sha256) == 0)
+	if (is_trusted(mirror, object, fd))
 		return true;
-	yg_log(YG_LOG_WARN, "relay.damaged", "'%s' is damaged, it is fetched again", path);
+	if (yg_codec_hash(fd, sha256, &size, &why) == 0 && size == form->size &&
+		strcmp(sha256, form->sha256) == 0) {
+		trust(mirror, object, fd);
+		return true;
+	}
+	(void)json_object_del(mirror->good, object);
+	note_damage(mirror, path, form->sha256);
 	return false;
 }
 
@@ -312,7 +386,8 @@ static json_t *list_files(const struct install_mirror *mirror, const struct yg_s
 static bool is_kept(const struct install_mirror *mirror, const char *path)
 {
 	return ends(path, ".root.json") || strcmp(path, TIMESTAMP) == 0 ||
-		json_object_get(mirror->now, path) || json_object_get(mirror->before, path);
+		json_object_get(mirror->now, path) || json_object_get(mirror->before, path) ||
+		json_object_get(mirror->last, path);
 }
 
 static void dir_free_at(DIR **at)
@@ -321,12 +396,13 @@ static void dir_free_at(DIR **at)
 		(void)closedir(*at);
 }
 
-/* Remove what nobody needs any more below a folder ("metadata"). A failure costs room, no more. */
-static void prune(struct install_mirror *mirror, const char *folder, int depth)
+/* Look at every file below a folder ("metadata"), depth first. A folder that cannot be read costs room, no more. */
+static void each(struct install_mirror *mirror, const char *folder, int depth,
+	void (*look)(struct install_mirror *mirror, int dir, const char *name, const char *path))
 {
 	struct yg_err why = {0};
 	char full[PATH_BYTES + sizeof(BASE)];
-	if (depth > 3 || full_path(folder, full, &why) < 0)
+	if (depth > DEPTH_MAX || full_path(folder, full, &why) < 0)
 		return;
 	int fd YG_AUTO(fd) = yg_fs_open_dir(mirror->root, full, &why);
 	int own = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -341,16 +417,49 @@ static void prune(struct install_mirror *mirror, const char *folder, int depth)
 			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (S_ISDIR(st.st_mode))
-			prune(mirror, path, depth + 1);
-		else if (!is_kept(mirror, path))
-			(void)unlinkat(fd, entry->d_name, 0);
+			each(mirror, path, depth + 1, look);
+		else
+			look(mirror, fd, entry->d_name, path);
 	}
+}
+
+static void prune(struct install_mirror *mirror, int dir, const char *name, const char *path)
+{
+	if (is_kept(mirror, path))
+		return;
+	(void)json_object_del(mirror->good, path);
+	(void)unlinkat(dir, name, 0);
+}
+
+static void check(struct install_mirror *mirror, int dir, const char *name, const char *path)
+{
+	struct yg_err why = {0};
+	char sha256[YG_SHA256_TEXT];
+	uint64_t size = 0;
+	int fd YG_AUTO(fd) = yg_fs_open(dir, name, &why);
+	mirror->damage.checked++;
+	if (fd >= 0 && yg_codec_hash(fd, sha256, &size, &why) == 0 && strcmp(sha256, name) == 0) {
+		trust(mirror, path, fd);
+		return;
+	}
+	(void)json_object_del(mirror->good, path);
+	note_damage(mirror, path, name);
+	(void)unlinkat(dir, name, 0);
+}
+
+void install_mirror_check(struct install_mirror *mirror)
+{
+	each(mirror, "objects", 0, check);
 }
 
 static int save_state(struct install_mirror *mirror, struct yg_err *err)
 {
 	json_t *root YG_AUTO(
 		yg_json) = json_pack("{s:s, s:O}", "set", mirror->set, "files", mirror->now);
+	if (mirror->before)
+		(void)json_object_set(root, "before", mirror->before);
+	if (mirror->last)
+		(void)json_object_set(root, "last", mirror->last);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(STATE_MAX);
 	if (!root)
 		return yg_fail_sys(err, ENOMEM, "writing '" STATE "'");
@@ -377,19 +486,21 @@ int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *se
 			return -1;
 	bool other = strcmp(mirror->set, set->digest) != 0;
 	json_t *files = list_files(mirror, set);
-	if (other || !mirror->before) {
+	json_decref(mirror->last);
+	mirror->last = NULL;
+	if (other) {
 		json_decref(mirror->before);
 		mirror->before = yg_take(mirror->now);
 	} else {
-		json_decref(mirror->now);
+		mirror->last = yg_take(mirror->now);
 	}
 	mirror->now = files;
 	memcpy(mirror->set, set->digest, sizeof(mirror->set));
 	if (save_description(mirror, set, err) < 0 || save_state(mirror, err) < 0)
 		return -1;
-	prune(mirror, "metadata", 0);
-	prune(mirror, "targets", 0);
-	prune(mirror, "objects", 0);
+	each(mirror, "metadata", 0, prune);
+	each(mirror, "targets", 0, prune);
+	each(mirror, "objects", 0, prune);
 	install_mirror_forget(mirror);
 	return 0;
 }

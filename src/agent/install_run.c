@@ -235,6 +235,9 @@ static void run_free(struct install_run *r)
 	free(r->items);
 	if (r->bundle >= 0)
 		(void)close(r->bundle);
+	install_run_plan_forget(r);
+	json_decref(r->planned);
+	json_decref(r->useless);
 	json_decref(r->manifests);
 	json_decref(r->notes);
 	json_decref(r->body);

@@ -6,12 +6,20 @@
 
 /* STAGE, TRY, SWITCH: what was fetched becomes a set, is judged by an engine of its own, and goes live. */
 
+/* What was fetched for the set before is linked there by mending. */
+static int stage(struct install_run *r, struct yg_err *err)
+{
+	struct yg_store_report report = {0};
+	if (r->spares > 0 && yg_store_mend(r->in->store, &report, err) < 0)
+		return -1;
+	return yg_store_stage(r->in->store, r->set, err);
+}
+
 void install_run_switch_stage(void *ctx)
 {
 	struct install_run *r = ctx;
 	struct yg_err err = {0};
-	int rc = r->relay ? install_mirror_stage(r->in->mirror, &err)
-			  : yg_store_stage(r->in->store, r->set, &err);
+	int rc = r->relay ? install_mirror_stage(r->in->mirror, &err) : stage(r, &err);
 	if (rc == 0)
 		install_run_step(r, YG_RUN_OK);
 	else if (err.code == YG_EABSENT)
@@ -117,6 +125,19 @@ static int swap_agent(struct install_run *r, struct yg_err *err)
 	return 0;
 }
 
+/* T11: what was damaged at the relay is named, once it is whole again. */
+static void tell_mirror(struct install_run *r)
+{
+	const struct install_mirror_damage found = install_mirror_damage(r->in->mirror);
+	if (found.count == 0)
+		return;
+	install_event(r->in, 20105,
+		json_pack("{s:s, s:s, s:I}", "path", found.path, "object", found.object, "count",
+			(json_int_t)found.count));
+	YG_LOGS(r->in->logs, YG_LOGS_RELAY, YG_LOGS_APP, "Repair",
+		"%u damaged files, first %s: fetched again", found.count, found.path);
+}
+
 void install_run_switch(void *ctx)
 {
 	struct install_run *r = ctx;
@@ -126,6 +147,7 @@ void install_run_switch(void *ctx)
 			install_run_fail_here(r, &err);
 			return;
 		}
+		tell_mirror(r);
 		install_changed(r->in);
 		install_run_step(r, YG_RUN_OK);
 		return;
