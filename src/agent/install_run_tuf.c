@@ -25,6 +25,9 @@
 
 #define TUF_MAX    (8u << 20) /* bytes of a file of metadata */
 #define NAME_BYTES 128
+#define TIMESTAMP  "metadata/timestamp.json"
+#define ETAG_BYTES 128
+#define ETAG_MAX   4096 /* bytes of the file that remembers one */
 
 /* ---- where things lie ---- */
 
@@ -214,6 +217,88 @@ void install_run_tuf_collect(struct install_run *r)
 			(void)!yg_fs_remove(fd, entry->d_name, &why); /* it costs room, no more */
 }
 
+/* ---- timestamp.json: asked for on condition ---- */
+
+/* It is all that most runs fetch, and the same as last time: then the answer is a status line.
+ *
+ *     state/tuf/timestamp.etag   {"url", "etag", "sha256" of the bytes that had this tag}
+ */
+static bool etag_path(const struct install_run *r, char out[INSTALL_RUN_PATH])
+{
+	return yg_str_put(out, INSTALL_RUN_PATH, "%s/timestamp.etag", cache(r));
+}
+
+/* The descriptor of the kept file, if it has this hash; -1. */
+static int kept_timestamp(struct install_run *r, const char *sha256)
+{
+	char path[INSTALL_RUN_PATH];
+	struct yg_err why = {0};
+	if (tuf_path(r, "timestamp.json", path, &why) < 0)
+		return -1;
+	int fd YG_AUTO(fd) = yg_fs_open(r->in->root, path, &why);
+	return fd >= 0 && has_hash(fd, sha256) ? yg_take_fd(fd) : -1;
+}
+
+/* What is remembered of this source, as long as the kept file is still the one; or NULL. */
+static json_t *read_etag(struct install_run *r)
+{
+	char path[INSTALL_RUN_PATH];
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(ETAG_MAX);
+	json_t *root YG_AUTO(yg_json) = NULL;
+	struct yg_err why = {0};
+	const char *url = NULL;
+	const char *sha256 = NULL;
+	if (r->bundle >= 0 || !etag_path(r, path) ||
+		yg_fs_read(r->in->root, path, &text, &why) < 0 ||
+		yg_json_parse(yg_buf_bytes(&text), ETAG_MAX, &root, &why) < 0 ||
+		yg_json_str(root, "url", ETAG_MAX, &url, &why) < 0 ||
+		yg_json_str(root, "sha256", YG_HASH_TEXT - 1, &sha256, &why) < 0 ||
+		strcmp(url, install_run_source_url(r)) != 0)
+		return NULL;
+	int fd YG_AUTO(fd) = kept_timestamp(r, sha256);
+	return fd < 0 ? NULL : yg_take(root);
+}
+
+/* Not being able to remember it costs some bytes, next time. */
+static void save_etag(struct install_run *r, const json_t *reply, int fd)
+{
+	char path[INSTALL_RUN_PATH];
+	char sha256[YG_HASH_TEXT];
+	uint8_t hash[YG_HASH_SIZE];
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(ETAG_MAX);
+	struct yg_err why = {0};
+	const char *etag = NULL;
+	if (!etag_path(r, path) ||
+		yg_json_str_or(reply, "etag", ETAG_BYTES - 1, "", &etag, &why) < 0 || !*etag ||
+		yg_hash_fd(fd, hash, NULL, &why) < 0)
+		return;
+	yg_str_hex(hash, sizeof(hash), sha256);
+	json_t *root YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:s}", "url",
+		install_run_source_url(r), "etag", etag, "sha256", sha256);
+	if (yg_json_dump(root, &text, &why) < 0 ||
+		yg_fs_mkdirs(r->in->root, cache(r), 0755, &why) < 0 ||
+		keep(r, path, yg_buf_bytes(&text), &why) < 0)
+		yg_log_err(YG_LOG_WARN, "update.cache", &why);
+}
+
+/* What came for timestamp.json: bytes, or that they are those that are here. */
+static int timestamp_came(struct install_run *r, const json_t *reply, int *fd, struct yg_err *err)
+{
+	if (json_integer_value(json_object_get(reply, "status")) != 304) {
+		save_etag(r, reply, *fd);
+		return 0;
+	}
+	json_t *known YG_AUTO(yg_json) = read_etag(r);
+	int kept = known ? kept_timestamp(r, json_string_value(json_object_get(known, "sha256")))
+			 : -1;
+	if (kept < 0)
+		return yg_fail_cause(err, YG_EAGAIN, "update.interrupted",
+			TIMESTAMP ": unchanged, but not here any more");
+	(void)close(*fd);
+	*fd = kept;
+	return 0;
+}
+
 /* ---- tuf.fetch ---- */
 
 static void tuf_fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
@@ -225,6 +310,8 @@ static void tuf_fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err
 	struct yg_err why = *err;
 	r->tuf_id = 0;
 	install_run_fetch_log(r, r->tuf_path, err, reply->body);
+	if (!why.code && strcmp(r->tuf_path, TIMESTAMP) == 0)
+		(void)!timestamp_came(r, reply->body, &fd, &why);
 	if (!why.code && manifest_hash(r->tuf_path, sha256))
 		keep_manifest(r, sha256, fd);
 	if (!why.code && r->relay)
@@ -248,7 +335,11 @@ static int ask_fetch(struct install_run *r, const struct yg_ipc_msg *msg, const 
 		return -1;
 	memcpy(r->tuf_path, path, strlen(path) + 1);
 	r->tuf_id = msg->id;
-	install_run_helper_get(r, install_run_fetch_body(r, path, max), r->tuf_fd, tuf_fetched);
+	json_t *body = install_run_fetch_body(r, path, max);
+	json_t *known YG_AUTO(yg_json) = strcmp(path, TIMESTAMP) == 0 ? read_etag(r) : NULL;
+	if (known)
+		(void)json_object_set(body, "etag", json_object_get(known, "etag"));
+	install_run_helper_get(r, body, r->tuf_fd, tuf_fetched);
 	return 0;
 }
 

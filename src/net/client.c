@@ -247,7 +247,9 @@ static bool set_range(struct yg_client_call *call, const struct yg_client_reques
 
 static bool set_headers(struct yg_client_call *call, const struct yg_client_request *request)
 {
-	return add_header(call, "Accept-Encoding: identity", "") && set_range(call, request) &&
+	/* "Accept" of everything says nothing. */
+	return add_header(call, "Accept:", "") &&
+		add_header(call, "Accept-Encoding: identity", "") && set_range(call, request) &&
 		add_header(call, "Expect:", "") &&
 		(!request->etag || add_header(call, "If-None-Match: ", request->etag)) &&
 		(!request->body || add_header(call, "Content-Type: application/json", "")) &&
