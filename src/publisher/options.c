@@ -45,7 +45,7 @@ struct option_row {
 #define ROTATES (ON(ROTATE_KEY) | ON(REVOKE_KEY))
 #define SIGNERS                                                                                    \
 	(ON(INIT) | ROTATES | ON(SIGN_ROOT) | ON(ADD_ROOT) | ON(RESIGN) | WRITERS | ON(BUNDLE))
-#define WRITERS (ON(RELEASE) | ON(WAVE) | ON(WITHDRAW) | ON(PRUNE))
+#define WRITERS (ON(RELEASE) | ON(IMPORT) | ON(WAVE) | ON(WITHDRAW) | ON(PRUNE))
 
 /* clang-format off */
 static const struct option_row options[] = {
@@ -85,17 +85,17 @@ static const struct option_row options[] = {
 		{"one more file; repeatable", "追加するファイル。繰り返し指定できる"}},
 	{"version", "N", NUMBER(version, 1, INT64_MAX), ON(RELEASE) | ON(IMPORT),
 		{"version of the component; the next", "コンポーネントのバージョン (初期値は次の番号)"}},
-	{"description", "TEXT", TEXT(description), ON(RELEASE),
+	{"description", "TEXT", TEXT(description), ON(RELEASE) | ON(IMPORT),
 		{"for people, <= 200 bytes", "説明 (200バイト以下)"}},
-	{"sample-find", "FILE", LIST(find, find), ON(RELEASE),
+	{"sample-find", "FILE", LIST(find, find), ON(RELEASE) | ON(IMPORT),
 		{"an engine must find it before this goes live; repeatable", "適用前にエンジンが検出すべき検体。繰り返し指定できる"}},
-	{"sample-pass", "FILE", LIST(pass, pass), ON(RELEASE),
+	{"sample-pass", "FILE", LIST(pass, pass), ON(RELEASE) | ON(IMPORT),
 		{"an engine must not flag it; repeatable", "エンジンが検出してはならない検体。繰り返し指定できる"}},
-	{"abi-min", "N", NUMBER(abi_min, 0, INT32_MAX), ON(RELEASE),
+	{"abi-min", "N", NUMBER(abi_min, 0, INT32_MAX), ON(RELEASE) | ON(IMPORT),
 		{"lowest content format level of engines; 150", "エンジンの形式レベルの下限 (初期値 150)"}},
-	{"abi-max", "N", NUMBER(abi_max, 0, INT32_MAX), ON(RELEASE),
+	{"abi-max", "N", NUMBER(abi_max, 0, INT32_MAX), ON(RELEASE) | ON(IMPORT),
 		{"highest content format level of engines; 999", "エンジンの形式レベルの上限 (初期値 999)"}},
-	{"level", "N", INT(level, 1, 19), ON(RELEASE),
+	{"level", "N", INT(level, 1, 19), ON(RELEASE) | ON(IMPORT),
 		{"zstd level, 1..19; 9", "zstdの圧縮レベル、1～19 (初期値 9)"}},
 	{"deltas", "N", NUMBER(deltas, 0, 30), ON(RELEASE) | ON(IMPORT),
 		{"deltas from so many versions before, 0..30; 30", "差分を作る過去のバージョンの数、0～30 (初期値 30)"}},
@@ -125,10 +125,14 @@ static const struct option_row options[] = {
 		{"BUNDLE DIR: make a repository of it", "BUNDLE DIR: バンドルからリポジトリを作成する"}},
 	{"dry-run", NULL, FLAG(dry_run), ON(PRUNE) | ON(IMPORT),
 		{"say what would be done", "実行せずに内容だけを表示する"}},
-	{"kind", "auto|clamav|yara|suricata|ossec|hashes|urls|domains|addresses", CHOICE(feed), ON(IMPORT),
-		{"what the feed is; auto", "フィードの種類 (初期値 auto)"}},
-	{"max-shrink", "N", NUMBER(max_shrink, 0, 100), ON(IMPORT),
-		{"refuse a feed that lost more than N percent; 10", "N%を超えて減ったフィードを拒否する (初期値 10)"}},
+	{"format", "auto|clamav|yara|hash|list|suricata|ossec|lines", CHOICE(feed), ON(IMPORT),
+		{"what the feed is; auto: by component and file name", "フィードの形式 (初期値 auto、コンポーネントとファイル名で判定)"}},
+	{"unsigned", NULL, FLAG(unsigned_too), ON(IMPORT),
+		{"take a .cld, which nobody can sign", "署名できない.cldも受け入れる"}},
+	{"max-shrink", "PERCENT", NUMBER(max_shrink, 0, 100), ON(IMPORT),
+		{"refuse a feed that lost more of its signatures; 20", "シグネチャがこの割合 (%) を超えて減ったフィードを拒否する (初期値 20)"}},
+	{"limit", "N", NUMBER(limit, 0, 100000000), ON(DIFF),
+		{"names of each kind and file that are listed; 20", "種類とファイルごとに表示する名前の数 (初期値 20)"}},
 	{"force", NULL, FLAG(force), ON(IMPORT),
 		{"in spite of warnings", "警告があっても実行する"}},
 	{"deep", NULL, FLAG(deep), ON(VERIFY),
@@ -165,7 +169,8 @@ void options_preset(struct command *command)
 	*command = (struct command){.now = yg_clock_now_s(),
 		.abi_min = 150,
 		.abi_max = 999,
-		.max_shrink = 10,
+		.max_shrink = 20,
+		.limit = 20,
 		.keep = 30,
 		.deltas = 30,
 		.grace = 7,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "publisher/diff.h"
+#include "publisher/import.h"
 #include "publisher/init.h"
 #include "publisher/keyring.h"
 #include "publisher/release.h"
@@ -42,6 +44,12 @@ const struct verb_row verbs_all[] = {
 	{VERB_RELEASE, "release", "REPO COMPONENT", 2, 2,
 		{"publish a new version of a component", "コンポーネントの新しいバージョンを公開する"},
 		NULL, release_run},
+	{VERB_IMPORT, "import", "REPO COMPONENT SOURCE...", 3, COMMAND_LIST_MAX,
+		{"check a feed and publish it", "フィードを検査して公開する"},
+		NULL, import_run},
+	{VERB_DIFF, "diff", "REPO COMPONENT [A [B]] | A B", 2, 4,
+		{"what a version adds and removes, in signatures", "バージョン間で増減したシグネチャを表示する"},
+		NULL, diff_run},
 	{VERB_WAVE, "wave", "REPO COMPONENT", 2, 2,
 		{"who may take the newest version from when", "最新バージョンの公開範囲を変更する"},
 		NULL, wave_run},
