@@ -123,6 +123,8 @@ static void op_close(void *ctx)
 	install_engine_end(yg_take(r->engine));
 	if (r->relay && r->in->mirror)
 		install_mirror_forget(r->in->mirror);
+	if (!r->relay)
+		install_run_plan_drop(r);
 	if (!r->relay && yg_store_drop_snapshot(r->in->store, &err) < 0)
 		yg_log_err(YG_LOG_WARN, "store.snapshot", &err);
 	if (!r->relay && r->run.changed && yg_store_collect(r->in->store, &removed, &err) < 0)
@@ -182,6 +184,8 @@ static const char *after_repair(struct install_run *r, const struct install_wait
 	if (!waiter->prefix)
 		return "";
 	yg_store_link(r->in->store, YG_STORE_ROLL, roll);
+	if (!roll[0] && r->roll_lost)
+		return "; the set before has lost files that are not offered any more, and cannot be gone back to";
 	if (!roll[0] || yg_store_check(r->in->store, roll, &why) == 0)
 		return "";
 	return "; the set before stays damaged, and cannot be gone back to";

@@ -154,6 +154,8 @@ void install_run_plan_begun(void *ctx, struct yg_ipc_msg *reply, const struct yg
 /* Whether the object of these plain bytes is in the store (ctx: the run). */
 bool install_run_plan_is_here(void *ctx, const char *sha256);
 void install_run_plan_forget(struct install_run *r); /* free run->lost */
+/* Let go of the set before, when files of it cannot be had any more; event 20117. */
+void install_run_plan_drop(struct install_run *r);
 /* Tell what was damaged and is whole again. */
 void install_run_plan_healed(struct install_run *r);
 

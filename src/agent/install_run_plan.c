@@ -7,6 +7,7 @@
 #include "agent/install_run_impl.h"
 #include "core/fs.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/str.h"
 
 /* PLAN: what the source has, as far as verify believes it, and which of it is not here. */
@@ -197,6 +198,29 @@ void install_run_plan_healed(struct install_run *r)
 		"%u damaged or missing files, first %s: fetched or linked again", count,
 		r->report.first);
 	memset(&r->report, 0, sizeof(r->report));
+}
+
+/* A set that cannot be made whole again is nothing to go back to: better said now than when somebody wants to. */
+void install_run_plan_drop(struct install_run *r)
+{
+	char roll[YG_SHA256_TEXT];
+	char path[YG_FILE_PATH_MAX + 1] = "";
+	struct yg_err why = {0};
+	yg_store_link(r->in->store, YG_STORE_ROLL, roll);
+	if (!r->roll_lost || r->bundle >= 0 || !roll[0] || yg_store_whole(r->in->store, roll))
+		return;
+	for (size_t i = 0; i < r->lost_count && !*path; i++)
+		if (!install_run_plan_is_here(r, r->lost[i]->sha256))
+			(void)!yg_str_put(path, sizeof(path), "%s", r->lost[i]->path);
+	if (yg_fs_remove(r->in->root, "li_roll", &why) < 0 ||
+		yg_fs_sync_dir(r->in->root, ".", &why) < 0) {
+		yg_log_err(YG_LOG_WARN, "store.roll", &why);
+		return;
+	}
+	install_event(r->in, 20117, json_pack("{s:s, s:s}", "set", roll, "path", path));
+	YG_LOGS(r->in->logs, YG_LOGS_IAU, YG_LOGS_ERR, "Repair",
+		"The set before, %s, has lost '%s' for good: it cannot be gone back to", roll,
+		path);
 }
 
 /* T14: a disk that is too small is told before anything is fetched. Ends the run when it is. */
