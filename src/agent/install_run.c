@@ -268,7 +268,7 @@ static void op_done(void *ctx)
 {
 	struct install_run *r = ctx;
 	struct install *in = r->in;
-	install_run_tuf_ended(r);
+	install_run_known_ended(r);
 	yg_logs_finished(in->logs, install_run_log(r), r->run.err.cause);
 	if (r->run.outcome == YG_JOB_FAILED)
 		yg_log_err(YG_LOG_ERROR, "update.failed", &r->run.err);

@@ -68,7 +68,7 @@ struct install_run {
 	int64_t root_next, root_last; /* of a relay: versions that agents may need */
 	bool told_relay, told_source;
 
-	/* What verify said of the repository; install_run_tuf.c. */
+	/* What verify said of the repository; install_run_known.c. */
 	json_t *manifests; /* {sha256: true}: asked for in this run */
 	json_t *notes;     /* components that are not at their newest, and why */
 	char newest
@@ -109,14 +109,34 @@ void install_run_helper_get(struct install_run *r, json_t *body, int fd, yg_ipc_
 
 extern const struct yg_ipc_handler install_run_tuf_asks[]; /* ctx: the helper */
 
+/* ---- install_run_cache.c ---- */
+
+/* Where metadata is kept by the name that src/tuf gives it. errors  YG_EFORMAT, YG_ELIMIT */
+int install_run_cache_path(const struct install_run *r, const char *name,
+	char out[INSTALL_RUN_PATH], struct yg_err *err);
+/* Replace a file, or whatever was put where it belongs, durably. errors  YG_ESYSTEM */
+int install_run_cache_keep(struct install_run *r, const char *path, struct yg_bytes bytes,
+	struct yg_err *err);
+/* The descriptor of a file of the repository that is here and whole: a manifest; or -1. */
+int install_run_cache_find(struct install_run *r, const char *path);
+/* A new reference to the entity tag on condition of which a file is asked for; or NULL. */
+json_t *install_run_cache_etag(struct install_run *r, const char *path);
+/* What came is kept, if that saves something. *fd is replaced by the kept file when nothing came because it
+ * did not change.
+ */
+int install_run_cache_came(struct install_run *r, const char *path, const json_t *reply, int *fd,
+	struct yg_err *err);
+/* Manifests that were not asked for in this run go. */
+void install_run_cache_collect(struct install_run *r);
+
+/* ---- install_run_known.c ---- */
+
 /* Ask verify what is newest, with `done` as the reply: from the source, or (kept) from what is trusted. */
-void install_run_tuf_refresh(struct install_run *r, bool kept, yg_ipc_done *done);
+void install_run_known_refresh(struct install_run *r, bool kept, yg_ipc_done *done);
 /* What the reply says besides the set. */
-int install_run_tuf_answered(struct install_run *r, const json_t *reply, struct yg_err *err);
-/* Manifests that were not asked for go. */
-void install_run_tuf_collect(struct install_run *r);
+int install_run_known_answered(struct install_run *r, const json_t *reply, struct yg_err *err);
 /* The run is over: the outcome is made to say what was missing, alarms begin and end. */
-void install_run_tuf_ended(struct install_run *r);
+void install_run_known_ended(struct install_run *r);
 
 /* ---- install_run_fetch.c ---- */
 

@@ -347,7 +347,7 @@ static int read_plan(struct install_run *r, const struct yg_ipc_msg *reply, stru
 	if (strcmp(set->digest, digest) != 0)
 		return yg_fail(err, YG_EFORMAT, "verify.refresh: want set %s, have %s", digest,
 			set->digest);
-	return install_run_tuf_answered(r, reply->body, err);
+	return install_run_known_answered(r, reply->body, err);
 }
 
 /* Expired metadata changes nothing here, but says what the set in use consists of. True when some of it is
@@ -388,7 +388,7 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		/* No reason to stop: what was trusted before can still heal what is damaged here. */
 		r->expired = why;
 		yg_timer_set(r->watchdog, PLAN_MS);
-		install_run_tuf_refresh(r, true, planned);
+		install_run_known_refresh(r, true, planned);
 		return;
 	}
 	if (why.code && r->kept)
@@ -399,7 +399,7 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		install_run_fail(r, &why);
 		return;
 	}
-	install_run_tuf_collect(r);
+	install_run_cache_collect(r);
 	if (r->kept && !heals(r)) {
 		install_run_fail(r, &r->expired);
 		return;
@@ -428,7 +428,7 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 static void refresh(struct install_run *r)
 {
 	yg_timer_set(r->watchdog, PLAN_MS);
-	install_run_tuf_refresh(r, false, planned);
+	install_run_known_refresh(r, false, planned);
 }
 
 void install_run_plan_begun(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <string.h>
+
+#include "agent/install_run_impl.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/str.h"
+
+/* What verify says of the repository besides the set: what is newest, what stays behind and why, how this computer's
+ * clock is, and what of it somebody has to be told.
+ */
+
+#define NAME_BYTES   128
+#define BEHIND_MAX_S 300 /* of a clock that is not worth an alarm */
+
+/* ---- a relay's metadata ---- */
+
+/* What verify found good without fetching it, the relay serves as well: from what is kept, which was just checked. */
+static int note_kept(struct install_run *r, const char *path, const char *name, struct yg_err *err)
+{
+	char kept[INSTALL_RUN_PATH];
+	if (install_mirror_noted(r->in->mirror, path))
+		return 0;
+	if (install_run_cache_path(r, name, kept, err) < 0)
+		return -1;
+	int fd YG_AUTO(fd) = yg_fs_open(r->in->root, kept, err);
+	return fd < 0 ? -1 : install_mirror_note(r->in->mirror, path, fd, err);
+}
+
+static int note_metadata(struct install_run *r, const json_t *reply, struct yg_err *err)
+{
+	json_t *list = NULL;
+	if (!r->relay)
+		return 0;
+	if (yg_json_array(reply, "metadata", 64, &list, err) < 0)
+		return yg_wrap(err, "verify.refresh");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *item = json_array_get(list, i);
+		const char *path = NULL;
+		const char *name = NULL;
+		if (yg_json_str(item, "path", INSTALL_RUN_PATH - 1, &path, err) < 0 ||
+			yg_json_str(item, "name", NAME_BYTES, &name, err) < 0 ||
+			note_kept(r, path, name, err) < 0)
+			return yg_wrap(err, "verify.refresh: metadata[%zu]", i);
+	}
+	return 0;
+}
+
+/* ---- verify.refresh ---- */
+
+/* The description of what is in use, for components of which nothing good is to be had; -1. */
+static int have_fd(struct install_run *r)
+{
+	char lib[YG_SHA256_TEXT];
+	struct yg_err why = {0};
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	struct yg_set *set YG_AUTO(yg_set) = NULL;
+	if (r->relay)
+		return install_mirror_description(r->in->mirror);
+	yg_store_link(r->in->store, YG_STORE_LIB, lib);
+	set = lib[0] ? yg_store_set(r->in->store, lib, &why) : NULL;
+	if (!set || yg_set_format(set, false, &text, &why) < 0)
+		return -1;
+	return yg_fs_memfd("set", yg_buf_bytes(&text), &why);
+}
+
+void install_run_known_refresh(struct install_run *r, bool kept, yg_ipc_done *done)
+{
+	json_t *families = json_object_get(r->body, "families");
+	families = families ? json_incref(families) : json_pack("[s,s]", "pattern", "rule");
+	int have YG_AUTO(fd) = have_fd(r);
+	r->kept = kept;
+	if (r->relay && r->in->mirror)
+		install_mirror_forget(r->in->mirror);
+	/* A relay serves agents with other engines than ours, and in other waves. */
+	yg_ipc_request(r->verify.ipc, "verify.refresh",
+		json_pack("{s:{s:I}, s:o, s:i, s:b, s:b}", "abi", "clamav",
+			(json_int_t)(r->relay ? 0 : r->in->abi), "families", families, "seat",
+			(int)install_seat(r->in), "every", r->relay || !r->scheduled, "kept", kept),
+		&have, have < 0 ? 0 : 1, done, r);
+}
+
+/* One role that expired was forgotten by who publishes; all of them at once, those that live for years too, is
+ * this computer's clock.
+ */
+static void judge_clock(struct install_run *r, int64_t all_expired)
+{
+	char was[YG_ERR_MSG_MAX];
+	if (!r->expired.code || all_expired <= 0)
+		return;
+	memcpy(was, r->expired.msg, sizeof(was));
+	(void)yg_fail_cause(&r->expired, YG_EUNTRUSTED, "clock.ahead",
+		"everything that was signed has expired, the last of it %lld days ago: %s",
+		(long long)(all_expired / 86400), was);
+}
+
+int install_run_known_answered(struct install_run *r, const json_t *reply, struct yg_err *err)
+{
+	const char *newest = NULL;
+	json_t *notes = NULL;
+	int64_t all_expired = 0;
+	if (yg_json_str(reply, "newest", YG_SHA256_TEXT - 1, &newest, err) < 0 ||
+		yg_json_int(reply, "behind", 0, INT64_MAX, &r->behind, err) < 0 ||
+		yg_json_int(reply, "all_expired", 0, INT64_MAX, &all_expired, err) < 0 ||
+		yg_json_array(reply, "notes", YG_SET_COMPONENTS_MAX, &notes, err) < 0)
+		return yg_wrap(err, "verify.refresh");
+	(void)!yg_str_put(r->newest, sizeof(r->newest), "%s", newest);
+	json_decref(r->notes);
+	r->notes = json_incref(notes);
+	r->answered = true;
+	if (r->kept)
+		judge_clock(r, all_expired);
+	else
+		r->expired = (struct yg_err){0};
+	return note_metadata(r, reply, err);
+}
+
+/* ---- the end of a run ---- */
+
+static const char *text_of(const json_t *note, const char *name)
+{
+	const char *text = json_string_value(json_object_get(note, name));
+	return text ? text : "";
+}
+
+/* A component that stays behind for another reason than its wave. */
+static void tell_component(struct install_run *r, const json_t *note, struct yg_err *partial)
+{
+	char key[YG_COMPONENT_NAME_MAX + 16];
+	const char *name = text_of(note, "component");
+	const char *cause = text_of(note, "cause");
+	json_int_t taken = json_integer_value(json_object_get(note, "taken"));
+	if (!*cause || !yg_str_put(key, sizeof(key), "component:%.64s", name))
+		return;
+	install_alarm_begin(r->in, key, cause, text_of(note, "message"), 20115,
+		json_pack("{s:s, s:I, s:s, s:s}", "component", name, "version", taken, "cause",
+			cause, "detail", text_of(note, "message")));
+	if (partial->code)
+		return;
+	(void)yg_fail_cause(partial, strcmp(cause, "content.abi") == 0 ? YG_ELIMIT : YG_EUNTRUSTED,
+		"update.partial", "%s stays at version %lld: %s", name, (long long)taken,
+		text_of(note, "message"));
+}
+
+static void end_components(struct install_run *r)
+{
+	for (size_t i = 0; r->set && i < r->set->count; i++) {
+		char key[YG_COMPONENT_NAME_MAX + 16];
+		const char *name = r->set->components[i]->component;
+		bool noted = false;
+		for (size_t k = 0; k < json_array_size(r->notes); k++)
+			noted = noted ||
+				(strcmp(text_of(json_array_get(r->notes, k), "component"), name) ==
+						0 &&
+					*text_of(json_array_get(r->notes, k), "cause"));
+		if (!noted && yg_str_put(key, sizeof(key), "component:%.64s", name))
+			install_alarm_end(r->in, key, 20116, json_pack("{s:s}", "component", name));
+	}
+}
+
+static void tell_components(struct install_run *r)
+{
+	struct yg_err partial = {0};
+	size_t i;
+	json_t *note;
+	json_array_foreach(r->notes, i, note) tell_component(r, note, &partial);
+	end_components(r);
+	if (!partial.code)
+		return;
+	/* That this engine is too old for the newest is no fault of the run. */
+	if (partial.code != YG_ELIMIT)
+		r->run.outcome = YG_JOB_FAILED;
+	r->run.err = partial;
+}
+
+void install_run_known_ended(struct install_run *r)
+{
+	if (!r->answered)
+		return;
+	if (r->expired.code) {
+		if (r->run.outcome == YG_JOB_SUCCESS) { /* it healed what was damaged, no more */
+			r->run.outcome = YG_JOB_FAILED;
+			r->run.err = r->expired;
+		}
+		install_alarm_begin(r->in, "expired", r->expired.cause, r->expired.msg, 20111,
+			json_pack("{s:s, s:s}", "cause", r->expired.cause, "detail",
+				r->expired.msg));
+	} else {
+		install_alarm_end(r->in, "expired", 20112, json_object());
+	}
+	if (r->behind > BEHIND_MAX_S) {
+		char text[96];
+		(void)!yg_str_put(text, sizeof(text), "at least %lld seconds",
+			(long long)r->behind);
+		install_alarm_begin(r->in, "clock", "clock.behind", text, 20113,
+			json_pack("{s:I}", "seconds", (json_int_t)r->behind));
+	} else {
+		install_alarm_end(r->in, "clock", 20114, json_object());
+	}
+	if (!r->relay && r->run.outcome == YG_JOB_SUCCESS && !r->expired.code)
+		tell_components(r);
+}
