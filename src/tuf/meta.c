@@ -122,18 +122,33 @@ bool yg_meta_knows(const struct yg_meta *by, const char *role)
 	return role_of(by, role) != NULL;
 }
 
+static bool array_has(const json_t *array, const json_t *value)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		if (json_equal(json_array_get(array, i), value))
+			return true;
+	}
+	return false;
+}
+
+/* An id is only a name: the key behind it counts. */
+static bool same_key(const struct yg_meta *a, const struct yg_meta *b, const char *id)
+{
+	const json_t *one = json_object_get(json_object_get(keys_of(a), id), "keyval");
+	const json_t *two = json_object_get(json_object_get(keys_of(b), id), "keyval");
+	return (!one && !two) || json_equal(one, two);
+}
+
 bool yg_meta_same_keys(const struct yg_meta *a, const struct yg_meta *b, const char *role)
 {
 	const json_t *one = json_object_get(role_of(a, role), "keyids");
 	const json_t *two = json_object_get(role_of(b, role), "keyids");
 	if (json_array_size(one) != json_array_size(two))
 		return false;
-	/* No id is in a list twice (parse_role), so equal length and containment is equality. */
+	/* No id is in a list twice (meta_shape.c), so equal length and containment is equality. */
 	for (size_t i = 0; i < json_array_size(one); i++) {
-		bool found = false;
-		for (size_t k = 0; k < json_array_size(two) && !found; k++)
-			found = json_equal(json_array_get(one, i), json_array_get(two, k));
-		if (!found)
+		const json_t *id = json_array_get(one, i);
+		if (!array_has(two, id) || !same_key(a, b, json_string_value(id)))
 			return false;
 	}
 	return true;
@@ -158,15 +173,6 @@ static bool signature_ok(const struct yg_public *public, const char *hex, struct
 	if (len == 0 || len > sizeof(raw) || yg_str_unhex("sig", hex, raw, len, &why) < 0)
 		return false;
 	return yg_sign_verify(public, text, (struct yg_bytes){raw, len}, &why) == 0;
-}
-
-static bool array_has(const json_t *array, const json_t *value)
-{
-	for (size_t i = 0; i < json_array_size(array); i++) {
-		if (json_equal(json_array_get(array, i), value))
-			return true;
-	}
-	return false;
 }
 
 /* Keys that were counted, by their hash: one key must not count twice, under whatever ids and in whatever

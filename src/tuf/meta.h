@@ -71,7 +71,7 @@ bool yg_meta_knows(const struct yg_meta *by, const char *role);
 int yg_meta_verify(const struct yg_meta *by, const char *role, const struct yg_meta *what,
 	struct yg_err *err) YG_MUST_CHECK;
 
-/* True when the role has the same key ids in both. */
+/* True when the role has the same keys under the same ids in both. */
 bool yg_meta_same_keys(const struct yg_meta *a, const struct yg_meta *b, const char *role);
 
 /* The entry of this name; false when there is none. */
