@@ -30,6 +30,7 @@
 #include "publisher/import_child.h"
 #include "publisher/import_stage.h"
 #include "publisher/import_unpack.h"
+#include "publisher/options.h"
 #include "publisher/release.h"
 #include "publisher/scratch.h"
 
@@ -403,6 +404,21 @@ static int describe(struct work *work, json_t *out, bool published, struct yg_er
 			put(out, work->unpacked, "left_out", err) < 0
 		? -1
 		: 0;
+}
+
+static int say_unchanged(struct work *work, json_t *out, struct yg_err *err)
+{
+	int64_t version = work->history->releases[0].manifest->version;
+	char *text YG_AUTO(
+		mem) = yg_str_format(OPTIONS_SAY(work->command->lang,
+					     "nothing new: version %lld has all of it",
+					     "新しい内容はありません (バージョン %lld と同じです)"),
+		(long long)version);
+	if (!text || json_object_set_new(out, "note", json_string(text)) < 0 ||
+		json_object_set_new(out, "unchanged", json_true()) < 0 ||
+		json_object_set_new(out, "version", json_integer((json_int_t)version)) < 0)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	return 0;
 }
 
 static int import(struct work *work, json_t **out, struct yg_err *err)

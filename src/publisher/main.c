@@ -20,38 +20,70 @@
 
 /* ---- what is said ---- */
 
-static void say_value(const char *name, const json_t *value)
+static void say_scalar(const json_t *value)
 {
 	if (json_is_string(value))
-		(void)printf("%s: %s\n", name, json_string_value(value));
+		(void)printf("%s", json_string_value(value));
 	else if (json_is_integer(value))
-		(void)printf("%s: %lld\n", name, (long long)json_integer_value(value));
+		(void)printf("%lld", (long long)json_integer_value(value));
 	else if (json_is_boolean(value))
-		(void)printf("%s: %s\n", name, json_is_true(value) ? "yes" : "no");
+		(void)printf("%s", json_is_true(value) ? "yes" : "no");
 }
 
-static void say_list(const char *name, const json_t *list)
+/* A list within an item: one line each. */
+static void say_lines(const char *name, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *item = json_array_get(list, i);
+		(void)printf("  %s:", name);
+		if (!json_is_object(item)) {
+			(void)putchar(' ');
+			say_scalar(item);
+		}
+		for (void *at = json_object_iter(item); at; at = json_object_iter_next(item, at)) {
+			(void)printf(" %s ", json_object_iter_key(at));
+			say_scalar(json_object_iter_value(at));
+		}
+		(void)putchar('\n');
+	}
+}
+
+static void say_value(const char *name, const json_t *value)
+{
+	if (json_is_array(value)) {
+		say_lines(name, value);
+		return;
+	}
+	(void)printf("%s: ", name);
+	say_scalar(value);
+	(void)putchar('\n');
+}
+
+static void say_list(const json_t *list)
 {
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		json_t *item = json_array_get(list, i);
 		(void)printf("%s", i == 0 ? "" : "\n");
+		if (!json_is_object(item)) {
+			say_scalar(item);
+			(void)putchar('\n');
+		}
 		for (void *at = json_object_iter(item); at; at = json_object_iter_next(item, at))
 			say_value(json_object_iter_key(at), json_object_iter_value(at));
 	}
-	(void)name;
 }
 
 static void say(json_t *result)
 {
 	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!json_is_array(json_object_iter_value(at)))
+		if (!is_table(json_object_iter_value(at)))
 			say_value(json_object_iter_key(at), json_object_iter_value(at));
 	}
 	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!json_is_array(json_object_iter_value(at)))
+		if (!is_table(json_object_iter_value(at)))
 			continue;
 		(void)printf("\n%s:\n\n", json_object_iter_key(at));
-		say_list(json_object_iter_key(at), json_object_iter_value(at));
+		say_list(json_object_iter_value(at));
 	}
 }
 

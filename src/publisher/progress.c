@@ -66,11 +66,14 @@ static void put_text(struct line *line, uint64_t done, uint64_t size)
 			put(line, i * size < done * BAR ? "#" : ".");
 		put(line, "]");
 	}
-	put(line, step.terminal ? " " : ": ");
-	put_number(line, done);
-	put(line, " of ");
-	put_number(line, size);
-	put(line, step.counts ? "" : " MiB");
+	if (step.counts ||
+		step.size > 0) { /* else nobody knows how far it is, only that it goes on */
+		put(line, step.terminal ? " " : ": ");
+		put_number(line, done);
+		put(line, " of ");
+		put_number(line, size);
+		put(line, step.counts ? "" : " MiB");
+	}
 	put(line, step.terminal ? "\033[K" : "\n");
 }
 
