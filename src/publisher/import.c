@@ -107,7 +107,7 @@ static int refuse(struct work *work, const struct yg_err *why, struct yg_err *er
 		*err = *why;
 		return -1;
 	}
-	return json_array_append_new(work->ignored, json_pack("{s:s}", "ignored", why->msg)) < 0
+	return json_array_append_new(work->ignored, json_string(why->msg)) < 0
 		? yg_fail(err, YG_ESYSTEM, "out of memory")
 		: 0;
 }
@@ -396,14 +396,17 @@ static int describe(struct work *work, json_t *out, bool published, struct yg_er
 			json_object_set_new(out, "loaded", json_integer((json_int_t)work->loaded)) <
 				0) ||
 		(work->by && json_object_set(out, "checked_by", work->by) < 0) ||
-		json_object_set(out, "ignored", work->ignored) < 0 ||
-		json_object_set(out, "imported", json_object_get(work->staged, "files")) < 0)
+		(json_array_size(work->ignored) > 0 &&
+			json_object_set(out, "ignored", work->ignored) < 0) ||
+		(!json_object_get(out, "unchanged") &&
+			json_object_set(out, "imported", json_object_get(work->staged, "files")) <
+				0))
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	return put(out, work->staged, "signatures", err) < 0 ||
-			put(out, work->staged, "duplicates", err) < 0 ||
-			put(out, work->unpacked, "left_out", err) < 0
-		? -1
-		: 0;
+	const json_t *left_out = json_object_get(work->unpacked, "left_out");
+	if (put(out, work->staged, "signatures", err) < 0 ||
+		put(out, work->staged, "duplicates", err) < 0)
+		return -1;
+	return json_array_size(left_out) > 0 ? put(out, work->unpacked, "left_out", err) : 0;
 }
 
 static int say_unchanged(struct work *work, json_t *out, struct yg_err *err)
@@ -438,13 +441,8 @@ static int import(struct work *work, json_t **out, struct yg_err *err)
 		result = json_object();
 	if (!result)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (nothing_new &&
-		(json_object_set_new(result, "unchanged", json_true()) < 0 ||
-			json_object_set_new(result, "version",
-				json_integer(
-					(json_int_t)work->history->releases[0].manifest->version)) <
-				0))
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	if (nothing_new && say_unchanged(work, result, err) < 0)
+		return -1;
 	if (describe(work, result, publish, err) < 0)
 		return -1;
 	*out = yg_take(result);

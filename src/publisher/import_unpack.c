@@ -180,7 +180,7 @@ static int add_item(struct work *work, const struct at *at, const char *name, st
 		return yg_fail(err, YG_ELIMIT, "want <= %u files in a feed, have more", FILES_MAX);
 	json_t *item = wanted ? json_pack("{s:s, s:s, s:s, s:I}", "path", at->path, "name", name,
 					"from", at->from, "source", (json_int_t)work->source)
-			      : json_pack("{s:s}", "file", at->from);
+			      : json_string(at->from);
 	if (json_array_append_new(list, item) < 0)
 		return yg_fail(err, YG_EFORMAT, "'%.200s': want a name in UTF-8", at->from);
 	return 0;

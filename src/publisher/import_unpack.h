@@ -20,6 +20,6 @@ struct import_unpack {
 /* A job of import_child. ctx: struct import_unpack.
  * out  {"files": [{"path", "name": as published, "from": where it was, "source": which}], in order of name,
  *       "containers": [{"path", "name", "signed": bool, "version", "time", "builder"}],
- *       "left_out": [{"file"}]}: what the component has no use for
+ *       "left_out": [names]}: what the component has no use for
  */
 int import_unpack_work(void *ctx, json_t **out, struct yg_err *err);
