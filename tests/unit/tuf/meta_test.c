@@ -3,6 +3,7 @@
 
 #include "core/attr.h"
 #include "core/json.h"
+#include "core/str.h"
 #include "tests/lib/cmocka_all.h"
 
 #define HEAD(type)                                                                                 \
@@ -224,6 +225,129 @@ static void prefixes(void **state)
 	assert_false(yg_meta_delegation(meta, 1, "am/x", &at));
 }
 
+/* ---- bins (TAP 15) ---- */
+
+static const struct {
+	int bits;
+	const char *path, *bin; /* sha256 of "x": 2d711642… */
+	uint64_t count;
+} bins[] = {
+	{1, "x", "bin-0", 2},
+	{3, "x", "bin-1", 8},
+	{4, "x", "bin-2", 16},
+	{5, "x", "bin-05", 32},
+	{8, "x", "bin-2d", 256},
+	{14, "x", "bin-0b5c", 16384},
+	{16, "x", "bin-2d71", 65536},
+	{32, "x", "bin-2d711642", 1ull << 32},
+};
+
+static struct yg_meta *parse_bins(int bits, struct yg_err *err)
+{
+	char text[400];
+	assert_true(yg_str_put(text, sizeof(text),
+		"{\"signatures\":[],\"signed\":{" HEAD("targets") ",\"targets\":{},\"delegations\":"
+								  "{\"keys\":{},\"succinct_roles\":"
+								  "{\"keyids\":[],\"threshold\":1,"
+								  "\"bit_length\":%d,"
+								  "\"name_prefix\":\"bin\"}}}}",
+		bits));
+	return yg_meta_parse(YG_META_TARGETS, yg_bytes_of(text), sizeof(text), err);
+}
+
+static void finding_bins(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < YG_COUNT(bins); i++) {
+		struct yg_err err = {0};
+		struct yg_meta_delegation at;
+		struct yg_meta *meta YG_AUTO(yg_meta) = parse_bins(bins[i].bits, &err);
+		assert_non_null(meta);
+		assert_true(yg_meta_delegation(meta, 0, bins[i].path, &at));
+		assert_string_equal(at.role, bins[i].bin);
+		assert_true(at.covers && at.terminating);
+		assert_false(yg_meta_delegation(meta, 1, bins[i].path, &at));
+		assert_true(yg_meta_delegations(meta) == bins[i].count);
+		assert_true(yg_meta_knows(meta, bins[i].bin));
+	}
+}
+
+static void knowing_bins(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct yg_meta_delegation at;
+	struct yg_meta *meta YG_AUTO(yg_meta) = parse_bins(5, &err);
+	assert_non_null(meta);
+	assert_true(yg_meta_delegation(meta, 31, NULL, &at));
+	assert_string_equal(at.role, "bin-1f");
+	assert_false(yg_meta_delegation(meta, 32, NULL, &at));
+	static const struct {
+		const char *role;
+		bool known;
+	} roles[] = {
+		{"bin-00", true},
+		{"bin-1f", true},
+		{"bin-20", false},
+		{"bin-ff", false},
+		{"bin-1F", false},
+		{"bin-1", false},
+		{"bin-001", false},
+		{"bin-0g", false},
+		{"bin-", false},
+		{"bin", false},
+		{"bin1f", false},
+		{"bon-1f", false},
+		{"", false},
+	};
+	for (size_t i = 0; i < YG_COUNT(roles); i++)
+		if (yg_meta_knows(meta, roles[i].role) != roles[i].known)
+			fail_msg("%s", roles[i].role);
+}
+
+/* ---- names ---- */
+
+static void kept_names(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	char name[YG_META_NAME_MAX], long_role[YG_META_ROLE_MAX];
+	static const char *const taken[] = {"floor", "installed"};
+	assert_int_equal(yg_meta_kept_name("am", name, &err), 0);
+	assert_string_equal(name, "am.json");
+	for (size_t i = 0; i < YG_COUNT(taken); i++) {
+		assert_int_equal(yg_meta_kept_name(taken[i], name, &err), 0);
+		assert_int_equal(strncmp(name, "role@", 5), 0);
+		assert_int_equal(strlen(name), 5 + 64 + 5);
+	}
+	memset(long_role, 'r', sizeof(long_role) - 1);
+	long_role[sizeof(long_role) - 1] = 0;
+	assert_false(yg_meta_name(long_role, name));
+	assert_int_equal(yg_meta_kept_name(long_role, name, &err), 0);
+	assert_int_equal(strncmp(name, "role@", 5), 0);
+	long_role[YG_META_NAME_MAX - sizeof(".json")] = 0;
+	assert_int_equal(yg_meta_kept_name(long_role, name, &err), 0);
+	assert_int_equal(strlen(name), YG_META_NAME_MAX - 1);
+	assert_int_equal(name[0], 'r');
+	assert_null(strchr(name, '@'));
+}
+
+static void urls(void **state)
+{
+	(void)state;
+	char url[YG_META_URL_MAX];
+	assert_true(yg_meta_url("aZ09-._~/+ %", "/", url));
+	assert_string_equal(url, "aZ09-._~/%2B%20%25");
+	char text[YG_META_URL_MAX + 1];
+	memset(text, 'a', sizeof(text) - 1);
+	text[sizeof(text) - 1] = 0;
+	assert_false(yg_meta_url(text, "", url));
+	text[YG_META_URL_MAX - 1] = 0;
+	assert_true(yg_meta_url(text, "", url));
+	text[YG_META_URL_MAX - 2] = '?';
+	assert_false(yg_meta_url(text, "", url));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +356,10 @@ int main(void)
 		cmocka_unit_test(matching),
 		cmocka_unit_test(naming),
 		cmocka_unit_test(prefixes),
+		cmocka_unit_test(finding_bins),
+		cmocka_unit_test(knowing_bins),
+		cmocka_unit_test(kept_names),
+		cmocka_unit_test(urls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
