@@ -73,14 +73,20 @@ static void say_list(const json_t *list)
 	}
 }
 
+/* A list of objects has a section of its own; a list of words, lines. An empty one is not shown. */
+static bool is_table(const json_t *value)
+{
+	return json_is_array(value) && json_is_object(json_array_get(value, 0));
+}
+
 static void say(json_t *result)
 {
 	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!is_table(json_object_iter_value(at)))
+		if (!json_is_array(json_object_iter_value(at)))
 			say_value(json_object_iter_key(at), json_object_iter_value(at));
 	}
 	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!is_table(json_object_iter_value(at)))
+		if (json_array_size(json_object_iter_value(at)) == 0)
 			continue;
 		(void)printf("\n%s:\n\n", json_object_iter_key(at));
 		say_list(json_object_iter_value(at));
