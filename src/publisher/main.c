@@ -82,11 +82,11 @@ static bool is_table(const json_t *value)
 static void say(json_t *result)
 {
 	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!json_is_array(json_object_iter_value(at)))
+		if (!is_table(json_object_iter_value(at)))
 			say_value(json_object_iter_key(at), json_object_iter_value(at));
 	}
 	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (json_array_size(json_object_iter_value(at)) == 0)
+		if (!is_table(json_object_iter_value(at)))
 			continue;
 		(void)printf("\n%s:\n\n", json_object_iter_key(at));
 		say_list(json_object_iter_value(at));
