@@ -37,5 +37,5 @@ int yg_delta_decode(int old, int delta, int out, const struct yg_form *form, con
 /* yg_delta_decode without a look at hashes: neither of the `delta_size` bytes that are taken for the delta
  * nor of what comes out, which the caller does. errors  as yg_delta_decode
  */
-int yg_delta_apply(int old, int delta, int out, uint64_t delta_size, uint64_t size,
+int yg_delta_decode_unchecked(int old, int delta, int out, uint64_t delta_size, uint64_t size,
 	struct yg_err *err) YG_MUST_CHECK;

@@ -237,7 +237,7 @@ static int decode(struct decoder *decoder, int delta, uint64_t delta_size, uint6
 	return flush(decoder, err);
 }
 
-int yg_delta_apply(int old, int delta, int out, uint64_t delta_size, uint64_t size,
+int yg_delta_decode_unchecked(int old, int delta, int out, uint64_t delta_size, uint64_t size,
 	struct yg_err *err)
 {
 	struct decoder decoder YG_AUTO(decoder) = {.old = old, .out = out};

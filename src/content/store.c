@@ -63,18 +63,18 @@ struct yg_store *yg_store_open(int root, struct yg_err *err)
 	struct yg_store *store YG_AUTO(yg_store) = calloc(1, sizeof(*store));
 	if (!store) {
 		(void)yg_fail_sys(err, ENOMEM, "opening the store");
-		(void)store_disk_named(err);
+		(void)yg_store_named(err);
 		return NULL;
 	}
 	store->lock = store->held = -1;
 	store->root = fcntl(root, F_DUPFD_CLOEXEC, 3);
 	if (store->root < 0) {
 		(void)yg_fail_sys(err, errno, "opening the store");
-		(void)store_disk_named(err);
+		(void)yg_store_named(err);
 		return NULL;
 	}
 	if (make_state(store, err) < 0 || lock(store, err) < 0 || store_disk_ways(store, err) < 0) {
-		(void)store_disk_named(err);
+		(void)yg_store_named(err);
 		return NULL;
 	}
 	return yg_take(store);
@@ -103,14 +103,15 @@ struct yg_set *yg_store_set(struct yg_store *store, const char *digest, struct y
 	char path[STORE_PATH];
 	store_disk_set(digest, "", "set.json", path);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
-	if (yg_fs_read(store->root, path, &text, err) < 0) {
-		(void)store_disk_named(err);
+	if (store_disk_read(store, path, &text, err) < 0)
 		return NULL;
-	}
 	struct yg_set *set YG_AUTO(yg_set) = yg_set_parse(yg_buf_bytes(&text), err);
 	if (!set) {
 		(void)yg_wrap(err, "'%s'", path);
-		STORE_PUT(err->cause, sizeof(err->cause), "store.object_damaged");
+		if (err->code == YG_ESYSTEM)
+			(void)yg_store_named(err);
+		else
+			STORE_PUT(err->cause, sizeof(err->cause), "store.object_damaged");
 		return NULL;
 	}
 	if (strcmp(set->digest, digest) != 0) {
@@ -155,7 +156,7 @@ int yg_store_check(struct yg_store *store, const char *digest, struct yg_err *er
 	store_disk_set(digest, "", "", folder);
 	if (store_disk_each(store, set, folder, check_file, NULL, err) < 0 ||
 		store_mend_foreign(store, set, refuse_foreign, NULL, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	return 0;
 }
 
@@ -169,7 +170,7 @@ int yg_store_open_component(struct yg_store *store, const char *digest, const ch
 			component);
 	store_disk_set(digest, component, "", path);
 	int fd = yg_fs_open_dir(store->root, path, err);
-	return fd < 0 ? store_disk_named(err) : fd;
+	return fd < 0 ? yg_store_named(err) : fd;
 }
 
 int yg_store_open_file(struct yg_store *store, const char *digest, const char *component,
@@ -181,5 +182,5 @@ int yg_store_open_file(struct yg_store *store, const char *digest, const char *c
 	if (!yg_str_path_ok(path, YG_FILE_PATH_MAX))
 		return yg_fail(err, YG_EABSENT, "'%s': not a path of a set", path);
 	int fd = yg_fs_open(dir, path, err);
-	return fd < 0 ? store_disk_named(err) : fd;
+	return fd < 0 ? yg_store_named(err) : fd;
 }

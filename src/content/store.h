@@ -24,11 +24,17 @@
  * on disk when the call returns, so that a crash leaves the old or the new; docs/recovery.md. Nothing that
  * is found on the disk is believed before its hash: also because live and rollback share their bytes.
  *
- * Failures have a cause: store.disk_full, store.read_only, store.io, store.object_damaged,
- * store.busy, store.no_rollback.
+ * Failures have a cause: store.disk_full, store.read_only, store.io, store.object_damaged, store.exists (what
+ * cannot be removed is in the way), store.busy, store.no_rollback; system.error for want of memory or
+ * descriptors.
  */
 
 struct yg_store;
+
+/* Give a failure of the system the name under which people are told, if it has none: for who writes to a part or
+ * to a new object. Returns -1.
+ */
+int yg_store_named(struct yg_err *err);
 
 enum yg_store_link { YG_STORE_LIB, YG_STORE_COPY, YG_STORE_ROLL };
 

@@ -150,12 +150,15 @@ int yg_store_collect(struct yg_store *store, uint32_t *removed, struct yg_err *e
 		return 0;
 	if (store_disk_folders(store, err) < 0 || store_link_kept(store, &kept, err) < 0 ||
 		store_part_sweep(store, &leftovers, err) < 0)
-		return store_disk_named(err);
-	yg_store_link(store, YG_STORE_LIB, lib);
-	if (kept.lost || !lib[0])
+		return yg_store_named(err);
+	if (kept.lost)
+		return 0;
+	if (store_link_of(store, YG_STORE_LIB, lib, err) < 0)
+		return yg_store_named(err);
+	if (!lib[0])
 		return 0;
 	if (collect_sets(store, &kept, removed, err) < 0 || collect_notes(store, &kept, err) < 0 ||
 		collect_objects(store, &kept, removed, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	return 0;
 }

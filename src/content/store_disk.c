@@ -11,7 +11,7 @@
 #include "content/codec.h"
 #include "core/fs.h"
 
-int store_disk_named(struct yg_err *err)
+int yg_store_named(struct yg_err *err)
 {
 	if (err->code != YG_ESYSTEM || err->cause[0])
 		return -1;
@@ -61,7 +61,7 @@ int store_disk_ways(struct yg_store *store, struct yg_err *err)
 		}
 		store->found++;
 		if (yg_fs_remove(store->root, folders[i], err) < 0)
-			return store_disk_named(err);
+			return yg_store_named(err);
 	}
 	return store_disk_folders(store, err);
 }
@@ -72,7 +72,7 @@ static int make_folders(struct yg_store *store, struct yg_err *err)
 	for (size_t i = 0; i < YG_COUNT(folders); i++)
 		if ((fstatat(store->root, folders[i], &st, 0) < 0 || !S_ISDIR(st.st_mode)) &&
 			yg_fs_mkdirs(store->root, folders[i], 0755, err) < 0)
-			return store_disk_named(err);
+			return yg_store_named(err);
 	return 0;
 }
 
@@ -88,7 +88,7 @@ int store_disk_folders(struct yg_store *store, struct yg_err *err)
 			break;
 	}
 	*err = why;
-	return store_disk_named(err);
+	return yg_store_named(err);
 }
 
 void store_disk_object(const char *sha256, char out[STORE_PATH])
@@ -280,10 +280,20 @@ bool store_disk_is_damage(const struct yg_err *err)
 	return err->code != YG_ESYSTEM || is_damage(err->sys);
 }
 
-int store_disk_look(struct yg_store *store, const char *path, const char *want, uint64_t size,
-	struct yg_store_report *report, enum store_file *state, ino_t *ino, struct yg_err *err)
+/* Hash it again the next time. */
+static void forget(struct yg_store *store, ino_t ino)
+{
+	for (size_t i = 0; i < store->seen_count; i++)
+		if (store->seen[i].ino == ino)
+			store->seen[i].ino = 0;
+}
+
+static int look_once(struct yg_store *store, const char *path, const char *want, uint64_t size,
+	struct yg_store_report *report, enum store_file *state, ino_t *ino, bool *again,
+	struct yg_err *err)
 {
 	*ino = 0;
+	*again = false;
 	*state = STORE_FILE_GONE;
 	struct yg_err why = {0};
 	int fd YG_AUTO(fd) = yg_fs_open_flags(store->root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
@@ -296,6 +306,7 @@ int store_disk_look(struct yg_store *store, const char *path, const char *want, 
 		return -1;
 	}
 	struct stat st;
+	*again = fd < 0 && why.sys == EIO;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	*ino = st.st_ino;
@@ -306,7 +317,21 @@ int store_disk_look(struct yg_store *store, const char *path, const char *want, 
 		return -1;
 	if (strcmp(have, want) == 0)
 		*state = STORE_FILE_GOOD;
+	*again = !have[0];
 	return 0;
+}
+
+int store_disk_look(struct yg_store *store, const char *path, const char *want, uint64_t size,
+	struct yg_store_report *report, enum store_file *state, ino_t *ino, struct yg_err *err)
+{
+	bool again = false;
+	if (look_once(store, path, want, size, report, state, ino, &again, err) < 0)
+		return -1;
+	if (!again)
+		return 0;
+	/* What cannot be read is removed. A cable, a controller, a server may be back at once. */
+	forget(store, *ino);
+	return look_once(store, path, want, size, report, state, ino, &again, err);
 }
 
 int store_disk_hash(struct yg_store *store, const char *path, struct yg_store_report *report,
@@ -403,4 +428,20 @@ int store_disk_each(struct yg_store *store, const struct yg_set *set, const char
 		}
 	}
 	return 0;
+}
+
+int store_disk_read(struct yg_store *store, const char *path, struct yg_buf *text,
+	struct yg_err *err)
+{
+	struct yg_err why = {0};
+	for (int tries = 0; tries < 2; tries++) {
+		why = (struct yg_err){0};
+		text->len = 0;
+		if (yg_fs_read(store->root, path, text, &why) == 0)
+			return 0;
+		if (why.sys != EIO)
+			break;
+	}
+	*err = why;
+	return yg_store_named(err);
 }

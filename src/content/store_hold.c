@@ -57,10 +57,10 @@ int yg_store_hold_set(struct yg_store *store, const char *digest, const char *re
 	struct stat st;
 	if (fstatat(store->root, HOLD, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
 		store_disk_clear(store, HOLD, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	if (yg_json_dump(hold, &text, err) < 0 ||
 		yg_fs_replace(store->root, HOLD, yg_buf_bytes(&text), 0644, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	return 0;
 }
 
@@ -68,6 +68,6 @@ int yg_store_hold_clear(struct yg_store *store, struct yg_err *err)
 {
 	if (yg_fs_remove(store->root, HOLD, err) < 0 ||
 		yg_fs_sync_dir(store->root, "state", err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	return 0;
 }

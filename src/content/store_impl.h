@@ -55,8 +55,6 @@ struct yg_store {
 
 /* ---- store_disk.c ---- */
 
-/* What the system refuses gets the name under which people are told. Returns -1. */
-int store_disk_named(struct yg_err *err);
 bool store_disk_digest_ok(const char *text);
 
 /* Make the folders that are missing. Called often: operators delete all of iaurepo, and may do that
@@ -105,6 +103,10 @@ void store_disk_refresh(struct yg_store *store, const char *path);
 /* Whether a failure to read says that the file is lost; otherwise it may be there the next time. */
 bool store_disk_is_damage(const struct yg_err *err);
 
+/* yg_fs_read into an empty buffer; an I/O error gets a second try, because a set is given up for it. */
+int store_disk_read(struct yg_store *store, const char *path, struct yg_buf *text,
+	struct yg_err *err) YG_MUST_CHECK;
+
 /* Another name for `from`, or a copy where it cannot have one. Not synced: the caller syncs the folder. */
 int store_disk_link(struct yg_store *store, const char *from, const char *path, struct yg_err *err)
 	YG_MUST_CHECK;
@@ -128,8 +130,12 @@ int store_part_sweep(struct yg_store *store, uint32_t *leftovers, struct yg_err 
 
 /* ---- store_stage.c ---- */
 
-/* What is known of a set besides its folder: state/sets/<digest>.json. NULL when there is none. */
-struct yg_set *store_stage_note(struct yg_store *store, const char *digest);
+/* What is known of a set besides its folder: state/sets/<digest>.json.
+ * out  the caller's to free; NULL when there is none, or it is not what its name says
+ * errors  YG_ESYSTEM for this moment
+ */
+int store_stage_note(struct yg_store *store, const char *digest, struct yg_set **out,
+	struct yg_err *err) YG_MUST_CHECK;
 /* Write set.json into a folder. */
 int store_stage_describe(struct yg_store *store, const struct yg_set *set, const char *folder,
 	struct yg_err *err) YG_MUST_CHECK;
@@ -148,6 +154,9 @@ struct store_kept {
 /* errors  YG_ESYSTEM for this moment: no memory, no descriptors */
 int store_link_kept(struct yg_store *store, struct store_kept *out, struct yg_err *err)
 	YG_MUST_CHECK;
+/* As yg_store_link, but a link that cannot be read is a failure. errors  YG_ESYSTEM */
+int store_link_of(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT],
+	struct yg_err *err) YG_MUST_CHECK;
 bool store_link_is_linked(const struct store_kept *kept, const char *digest);
 
 /* A name of the root directory: removed, or renamed. On disk when it returns. */

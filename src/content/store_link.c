@@ -25,7 +25,13 @@ static int target_of(const struct yg_store *store, size_t link, char digest[YG_S
 	struct yg_err why = {0};
 	char target[STORE_PATH];
 	digest[0] = 0;
-	if (yg_fs_readlink(store->root, store_link_names[link], target, sizeof(target), &why) < 0) {
+	int rc = yg_fs_readlink(store->root, store_link_names[link], target, sizeof(target), &why);
+	if (rc < 0 && why.sys == EIO) { /* once more before anything is given up for it */
+		why = (struct yg_err){0};
+		rc = yg_fs_readlink(store->root, store_link_names[link], target, sizeof(target),
+			&why);
+	}
+	if (rc < 0) {
 		if (!store_disk_is_damage(&why)) {
 			*err = why;
 			return -1;
@@ -39,18 +45,28 @@ static int target_of(const struct yg_store *store, size_t link, char digest[YG_S
 	return 0;
 }
 
-void yg_store_link(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT])
+int store_link_of(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT],
+	struct yg_err *err)
 {
-	struct yg_err why = {0};
 	char path[STORE_PATH];
 	struct stat st;
 	bool lost = false;
-	if (target_of(store, link, out, &lost, &why) < 0 || !out[0]) {
-		out[0] = 0;
-		return;
-	}
+	if (target_of(store, link, out, &lost, err) < 0)
+		return -1;
+	if (lost)
+		return yg_fail_sys(err, EIO, "reading link '%s'", store_link_names[link]);
+	if (!out[0])
+		return 0;
 	store_disk_set(out, "", "", path);
 	if (fstatat(store->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		out[0] = 0;
+	return 0;
+}
+
+void yg_store_link(const struct yg_store *store, enum yg_store_link link, char out[YG_SHA256_TEXT])
+{
+	struct yg_err why = {0};
+	if (store_link_of(store, link, out, &why) < 0)
 		out[0] = 0;
 }
 
@@ -87,7 +103,10 @@ int store_link_drop(struct yg_store *store, const char *name, struct yg_err *err
 	if (unlinkat(store->root, name, 0) < 0) {
 		if (errno == ENOENT)
 			return 0;
-		return yg_fail_sys(err, errno, "removing '%s'", name);
+		if (errno != EISDIR)
+			return yg_fail_sys(err, errno, "removing '%s'", name);
+		if (store_disk_clear(store, name, err) < 0)
+			return -1;
 	}
 	return store_disk_sync(store, ".", err);
 }
@@ -119,41 +138,43 @@ static int point(struct yg_store *store, enum yg_store_link link, const char *di
 int yg_store_snapshot(struct yg_store *store, struct yg_err *err)
 {
 	char lib[YG_SHA256_TEXT];
-	yg_store_link(store, YG_STORE_LIB, lib);
+	if (store_link_of(store, YG_STORE_LIB, lib, err) < 0)
+		return yg_store_named(err);
 	store->running = true;
 	if (!lib[0])
-		return store_link_drop(store, "li_copy", err) < 0 ? store_disk_named(err) : 0;
-	return point(store, YG_STORE_COPY, lib, err) < 0 ? store_disk_named(err) : 0;
+		return store_link_drop(store, "li_copy", err) < 0 ? yg_store_named(err) : 0;
+	return point(store, YG_STORE_COPY, lib, err) < 0 ? yg_store_named(err) : 0;
 }
 
 int yg_store_switch(struct yg_store *store, const char *digest, struct yg_err *err)
 {
 	char copy[YG_SHA256_TEXT];
 	struct stat st;
-	yg_store_link(store, YG_STORE_COPY, copy);
-	if (point(store, YG_STORE_LIB, digest, err) < 0)
-		return store_disk_named(err);
+	if (store_link_of(store, YG_STORE_COPY, copy, err) < 0 ||
+		point(store, YG_STORE_LIB, digest, err) < 0)
+		return yg_store_named(err);
 	if (!copy[0] || strcmp(copy, digest) == 0)
-		return store_link_drop(store, "li_copy", err) < 0 ? store_disk_named(err) : 0;
+		return store_link_drop(store, "li_copy", err) < 0 ? yg_store_named(err) : 0;
 	if (fstatat(store->root, "li_roll", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		!S_ISLNK(st.st_mode) && store_disk_clear(store, "li_roll", err) < 0)
-		return store_disk_named(err);
-	return store_link_move(store, "li_copy", "li_roll", err) < 0 ? store_disk_named(err) : 0;
+		return yg_store_named(err);
+	return store_link_move(store, "li_copy", "li_roll", err) < 0 ? yg_store_named(err) : 0;
 }
 
 int yg_store_drop_snapshot(struct yg_store *store, struct yg_err *err)
 {
 	store->running = false;
 	yg_store_release(store);
-	return store_link_drop(store, "li_copy", err) < 0 ? store_disk_named(err) : 0;
+	return store_link_drop(store, "li_copy", err) < 0 ? yg_store_named(err) : 0;
 }
 
 int yg_store_rollback(struct yg_store *store, struct yg_err *err)
 {
 	char roll[YG_SHA256_TEXT];
-	yg_store_link(store, YG_STORE_ROLL, roll);
+	if (store_link_of(store, YG_STORE_ROLL, roll, err) < 0)
+		return yg_store_named(err);
 	if (!roll[0])
 		return yg_fail_cause(err, YG_EABSENT, "store.no_rollback",
 			"'li_roll': there is no set to go back to");
-	return store_link_move(store, "li_roll", "lib", err) < 0 ? store_disk_named(err) : 0;
+	return store_link_move(store, "li_roll", "lib", err) < 0 ? yg_store_named(err) : 0;
 }

@@ -109,12 +109,16 @@ struct walk {
 	void *ctx;
 };
 
-static bool is_logs(struct yg_store *store, const char *path)
+static int is_logs(struct yg_store *store, const char *path, bool *yes, struct yg_err *err)
 {
 	struct yg_err why = {0};
 	char target[64];
-	return yg_fs_readlink(store->root, path, target, sizeof(target), &why) == 0 &&
-		strcmp(target, "../../" STORE_LOGS) == 0;
+	int rc = yg_fs_readlink(store->root, path, target, sizeof(target), &why);
+	*yes = rc == 0 && strcmp(target, "../../" STORE_LOGS) == 0;
+	if (rc == 0 || store_disk_is_damage(&why))
+		return 0;
+	*err = why;
+	return -1;
 }
 
 /* in  inside  0 for the set's folder itself; else where in `folder` the path below it starts */
@@ -136,7 +140,11 @@ static int walk(struct yg_store *store, const char *folder, size_t inside, const
 			continue;
 		if (!inside && strcmp(name, "set.json") == 0)
 			continue;
-		if (!inside && strcmp(name, STORE_LOGS) == 0 && is_logs(store, path))
+		bool logs = false;
+		if (!inside && strcmp(name, STORE_LOGS) == 0 &&
+			is_logs(store, path, &logs, err) < 0)
+			return -1;
+		if (logs)
 			continue;
 		enum fit is = fit(what->set, path + start);
 		if (is == FIT_FILE && S_ISREG(st.st_mode))
@@ -168,9 +176,10 @@ static int mend_logs(struct yg_store *store, const char *folder, struct yg_err *
 {
 	char path[STORE_PATH];
 	STORE_PUT(path, sizeof(path), "%s/" STORE_LOGS, folder);
-	if (is_logs(store, path))
-		return 0;
-	return yg_fs_symlink(store->root, "../../" STORE_LOGS, path, err);
+	bool logs = false;
+	if (is_logs(store, path, &logs, err) < 0)
+		return -1;
+	return logs ? 0 : yg_fs_symlink(store->root, "../../" STORE_LOGS, path, err);
 }
 
 static int mend_set(struct yg_store *store, const struct yg_set *set, struct mending *mending,
@@ -201,7 +210,9 @@ static int mend_description(struct yg_store *store, const char *digest, struct m
 		*err = why;
 		return -1;
 	}
-	struct yg_set *note YG_AUTO(yg_set) = store_stage_note(store, digest);
+	struct yg_set *note YG_AUTO(yg_set) = NULL;
+	if (store_stage_note(store, digest, &note, err) < 0)
+		return -1;
 	if (!note)
 		return 0;
 	char folder[STORE_PATH];
@@ -353,7 +364,7 @@ int yg_store_mend(struct yg_store *store, struct yg_store_report *report, struct
 	struct yg_store_report found = {0};
 	struct mending mending = {.report = &found};
 	if (mend_all(store, &mending, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	report->sets = found.sets;
 	report->missing = found.missing;
 	report->checked += found.checked;
@@ -383,12 +394,14 @@ static int missing_of(struct yg_store *store, enum yg_store_link link, const cha
 	yg_store_lost_visit *visit, void *ctx, struct yg_err *err)
 {
 	struct yg_err why = {0};
-	struct yg_set *note YG_AUTO(yg_set) = store_stage_note(store, digest);
+	struct yg_set *note YG_AUTO(yg_set) = NULL;
+	if (store_stage_note(store, digest, &note, err) < 0)
+		return -1;
 	struct yg_set *described YG_AUTO(yg_set) = note ? NULL : yg_store_set(store, digest, &why);
 	const struct yg_set *set = note ? note : described;
 	if (!set && !store_disk_is_damage(&why)) {
 		*err = why;
-		return store_disk_named(err);
+		return yg_store_named(err);
 	}
 	for (size_t i = 0; set && i < set->count; i++) {
 		const struct yg_manifest *component = set->components[i];
@@ -410,7 +423,7 @@ int yg_store_missing(struct yg_store *store, yg_store_lost_visit *visit, void *c
 {
 	struct store_kept kept;
 	if (store_link_kept(store, &kept, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	for (size_t i = 0; i < STORE_LINKS; i++) {
 		bool again = false;
 		for (size_t j = 0; j < i; j++)

@@ -30,7 +30,7 @@ int yg_store_object_new(struct yg_store *store, struct yg_err *err)
 		return -1;
 	int dir YG_AUTO(fd) = yg_fs_open_dir(store->root, STORE_OBJECTS, err);
 	int fd = dir < 0 ? -1 : yg_fs_tmpfile(dir, err);
-	return fd < 0 ? store_disk_named(err) : fd;
+	return fd < 0 ? yg_store_named(err) : fd;
 }
 
 static int give_name(struct yg_store *store, int fd, const char *sha256, uint64_t size,
@@ -61,10 +61,10 @@ int yg_store_object_add(struct yg_store *store, int fd, const char *sha256, uint
 	char have[YG_SHA256_TEXT];
 	if (lseek(fd, 0, SEEK_SET) < 0) {
 		(void)yg_fail_sys(err, errno, "object %s: seeking", sha256);
-		return store_disk_named(err);
+		return yg_store_named(err);
 	}
 	if (yg_codec_hash(fd, have, &have_size, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	if (have_size != size || strcmp(have, sha256) != 0)
 		return yg_fail_cause(err, YG_EUNTRUSTED, "store.object_damaged",
 			"object %s: want %" PRIu64 " bytes, have %" PRIu64 " with SHA-256 %s",
@@ -80,7 +80,7 @@ int yg_store_object_add(struct yg_store *store, int fd, const char *sha256, uint
 			break;
 	}
 	*err = why;
-	return store_disk_named(err);
+	return yg_store_named(err);
 }
 
 /* ---- space ---- */
@@ -102,7 +102,7 @@ int yg_store_room(const struct yg_store *store, uint64_t bytes, struct yg_err *e
 	while (rc < 0 && errno == EINTR);
 	if (rc < 0) {
 		(void)yg_fail_sys(err, errno, "asking for free space");
-		return store_disk_named(err);
+		return yg_store_named(err);
 	}
 	uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize + store->held_bytes;
 	if (free_bytes < bytes || free_bytes - bytes < RESERVE)
@@ -122,6 +122,16 @@ void yg_store_release(struct yg_store *store)
 	store->held_bytes = 0;
 }
 
+static int resize(int fd, uint64_t bytes, struct yg_err *err)
+{
+	int rc;
+	do
+		rc = ftruncate(fd, (off_t)bytes);
+	while (rc < 0 && errno == EINTR);
+	/* A limit on the size of files, or none that large: the blocks are held all the same. */
+	return rc < 0 && errno != EFBIG ? yg_fail_sys(err, errno, "reserving space") : 0;
+}
+
 int yg_store_reserve(struct yg_store *store, uint64_t bytes, struct yg_err *err)
 {
 	yg_store_release(store);
@@ -133,17 +143,15 @@ int yg_store_reserve(struct yg_store *store, uint64_t bytes, struct yg_err *err)
 		return -1;
 	int dir YG_AUTO(fd) = yg_fs_open_dir(store->root, STORE_TMP, err);
 	if (dir < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	int fd YG_AUTO(fd) = yg_fs_tmpfile(dir, err);
 	bool held = false;
 	if (fd < 0 || yg_fs_allocate(fd, bytes, &held, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	if (!held)
 		return 0;
-	if (ftruncate(fd, (off_t)bytes) < 0) { /* so that it can be made smaller, piece by piece */
-		(void)yg_fail_sys(err, errno, "reserving space");
-		return store_disk_named(err);
-	}
+	if (resize(fd, bytes, err) < 0) /* so that it can be made smaller, piece by piece */
+		return yg_store_named(err);
 	store->held = yg_take_fd(fd);
 	store->held_bytes = bytes;
 	return 0;
@@ -154,15 +162,9 @@ int yg_store_allot(struct yg_store *store, int fd, uint64_t bytes, struct yg_err
 	bool held = false;
 	if (store->held >= 0) {
 		uint64_t rest = store->held_bytes > bytes ? store->held_bytes - bytes : 0;
-		int rc;
-		do
-			rc = ftruncate(store->held, (off_t)rest);
-		while (rc < 0 && errno == EINTR);
-		if (rc < 0) {
-			(void)yg_fail_sys(err, errno, "giving up reserved space");
-			return store_disk_named(err);
-		}
+		if (resize(store->held, rest, err) < 0)
+			return yg_store_named(err);
 		store->held_bytes = rest;
 	}
-	return yg_fs_allocate(fd, bytes, &held, err) < 0 ? store_disk_named(err) : 0;
+	return yg_fs_allocate(fd, bytes, &held, err) < 0 ? yg_store_named(err) : 0;
 }

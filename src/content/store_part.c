@@ -32,18 +32,18 @@ int yg_store_part_open(struct yg_store *store, const char *transfer_sha256, uint
 		return yg_fail(err, YG_EFORMAT, "'%s': not a SHA-256", transfer_sha256);
 	part_path(transfer_sha256, path);
 	if (store_disk_folders(store, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	struct stat st;
 	if (fstatat(store->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !is_ours(&st) &&
 		store_disk_clear(store, path, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	int fd YG_AUTO(fd) = yg_fs_open_flags(store->root, path,
 		O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600, err);
 	if (fd < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	if (fstat(fd, &st) < 0) {
 		(void)yg_fail_sys(err, errno, "'%s': stat", path);
-		return store_disk_named(err);
+		return yg_store_named(err);
 	}
 	if (!is_ours(&st))
 		return yg_fail_cause(err, YG_ESYSTEM, "store.exists",
@@ -58,7 +58,7 @@ int yg_store_part_drop(struct yg_store *store, const char *transfer_sha256, stru
 	if (!store_disk_digest_ok(transfer_sha256))
 		return yg_fail(err, YG_EFORMAT, "'%s': not a SHA-256", transfer_sha256);
 	part_path(transfer_sha256, path);
-	return yg_fs_remove(store->root, path, err) < 0 ? store_disk_named(err) : 0;
+	return yg_fs_remove(store->root, path, err) < 0 ? yg_store_named(err) : 0;
 }
 
 struct part {

@@ -49,6 +49,20 @@ bool yg_store_whole(struct yg_store *store, const char *digest)
 	return state_of(store, digest, &state, &why) == 0 && state == STATE_WHOLE;
 }
 
+/* A link that the disk cannot give back is lost: the start goes on without it. */
+static int link_or_none(struct yg_store *store, size_t link, char digest[YG_SHA256_TEXT],
+	struct yg_err *err)
+{
+	struct yg_err why = {0};
+	if (store_link_of(store, (enum yg_store_link)link, digest, &why) == 0)
+		return 0;
+	digest[0] = 0;
+	if (store_disk_is_damage(&why))
+		return 0;
+	*err = why;
+	return -1;
+}
+
 static int plan(struct yg_store *store, struct yg_recover_step *step, struct yg_err *err)
 {
 	static const enum yg_recover_lib libs[] = {YG_LIB_NONE, YG_LIB_DAMAGED, YG_LIB_WHOLE};
@@ -57,8 +71,8 @@ static int plan(struct yg_store *store, struct yg_recover_step *step, struct yg_
 	char digests[STORE_LINKS][YG_SHA256_TEXT];
 	enum state states[STORE_LINKS];
 	for (size_t i = 0; i < STORE_LINKS; i++) {
-		yg_store_link(store, (enum yg_store_link)i, digests[i]);
-		if (state_of(store, digests[i], &states[i], err) < 0)
+		if (link_or_none(store, i, digests[i], err) < 0 ||
+			state_of(store, digests[i], &states[i], err) < 0)
 			return -1;
 	}
 	enum yg_recover_copy copy = copies[states[YG_STORE_COPY]];
@@ -95,7 +109,8 @@ static int clear_names(struct yg_store *store, struct yg_store_report *report, s
 	for (size_t i = 0; i < STORE_LINKS; i++) {
 		char digest[YG_SHA256_TEXT];
 		struct stat st;
-		yg_store_link(store, (enum yg_store_link)i, digest);
+		if (link_or_none(store, i, digest, err) < 0)
+			return -1;
 		if (digest[0] ||
 			fstatat(store->root, store_link_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
@@ -186,7 +201,7 @@ int yg_store_repair(struct yg_store *store, struct yg_store_report *report, stru
 {
 	if (store_disk_ways(store, err) < 0 || clear_tmp(store, report, err) < 0 ||
 		store_part_sweep(store, &report->leftovers, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	report->leftovers += store->found;
 	store->found = 0;
 	store->seen_count = 0;
@@ -198,16 +213,16 @@ int yg_store_recover(struct yg_store *store, struct yg_store_report *report, str
 	static const char *const folders[] = {".", "state", STORE_NOTES};
 	for (size_t i = 0; i < YG_COUNT(folders); i++)
 		if (clear_temporaries(store, folders[i], report, err) < 0)
-			return store_disk_named(err);
+			return yg_store_named(err);
 	if (yg_store_repair(store, report, err) < 0)
 		return -1;
 	if (clear_names(store, report, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	struct yg_recover_step step = {0};
 	if (plan(store, &step, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	report->links = step.why;
 	if (act(store, step.action, err) < 0 || clear_sets(store, report, err) < 0)
-		return store_disk_named(err);
+		return yg_store_named(err);
 	return 0;
 }

@@ -17,18 +17,24 @@ static void note_path(const char *digest, char out[STORE_PATH])
 	STORE_PUT(out, STORE_PATH, STORE_NOTES "/%s.json", digest);
 }
 
-struct yg_set *store_stage_note(struct yg_store *store, const char *digest)
+int store_stage_note(struct yg_store *store, const char *digest, struct yg_set **out,
+	struct yg_err *err)
 {
 	struct yg_err why = {0};
 	char path[STORE_PATH];
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	struct yg_set *set YG_AUTO(yg_set) = NULL;
+	*out = NULL;
 	note_path(digest, path);
-	if (yg_fs_read(store->root, path, &text, &why) < 0)
-		return NULL;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_parse(yg_buf_bytes(&text), &why);
-	if (!set || strcmp(set->digest, digest) != 0)
-		return NULL;
-	return yg_take(set);
+	if (store_disk_read(store, path, &text, &why) == 0)
+		set = yg_set_parse(yg_buf_bytes(&text), &why);
+	if (!set && !store_disk_is_damage(&why)) {
+		*err = why;
+		return yg_store_named(err);
+	}
+	if (set && strcmp(set->digest, digest) == 0)
+		*out = yg_take(set);
+	return 0;
 }
 
 static bool has_forms(const struct yg_set *set)
@@ -40,7 +46,9 @@ static bool has_forms(const struct yg_set *set)
 /* Written once: what the manifests of its day said about how to get the files. */
 static int note(struct yg_store *store, const struct yg_set *set, struct yg_err *err)
 {
-	struct yg_set *have YG_AUTO(yg_set) = store_stage_note(store, set->digest);
+	struct yg_set *have YG_AUTO(yg_set) = NULL;
+	if (store_stage_note(store, set->digest, &have, err) < 0)
+		return -1;
 	if (have && (has_forms(have) || !has_forms(set)))
 		return 0;
 	char path[STORE_PATH];
@@ -244,5 +252,5 @@ int yg_store_stage(struct yg_store *store, const struct yg_set *set, struct yg_e
 	*err = why;
 	if (err->sys == ENOENT)
 		err->code = YG_EABSENT;
-	return store_disk_named(err);
+	return yg_store_named(err);
 }

@@ -135,6 +135,7 @@ int story_tell(void *arg)
 	struct yg_err err = {0};
 	if (tell(t, &err) == 0)
 		return 0;
+	(void)yg_store_named(&err); /* the writes and reads of the run itself */
 	t->told->err = err;
 	return 1;
 }
