@@ -28,6 +28,7 @@ struct plan {
 	const struct sources *sources;
 	const struct yg_manifest *manifest;
 	size_t releases;
+	int dir;                    /* for nameless files */
 	const struct yg_file **old; /* releases × files; NULL: that release has no such file */
 	struct edge *edges;         /* nearest release first */
 	size_t edge_count;
@@ -133,7 +134,7 @@ static int open_new(const struct plan *plan, size_t file, struct yg_err *err)
 	const struct source *source = &plan->sources->list[file];
 	return source->kind == SOURCE_PLAIN
 		? sources_open(source, -1, err)
-		: objects_load(plan->repo->dir, &plan->manifest->files[file], err);
+		: objects_load(plan->repo->dir, plan->dir, &plan->manifest->files[file], err);
 }
 
 /* Nothing is published that was not seen to work. */
@@ -153,7 +154,7 @@ static void work(void *ctx, size_t index, int out, struct jobs_result *result)
 	const struct edge *edge = &plan->edges[plan->todo[index]];
 	const struct yg_file *file = &plan->manifest->files[edge->file];
 	struct yg_form form = {.encoding = YG_ENCODING_DELTA};
-	int old YG_AUTO(fd) = objects_load(plan->repo->dir, edge->old, &result->err);
+	int old YG_AUTO(fd) = objects_load(plan->repo->dir, plan->dir, edge->old, &result->err);
 	int new YG_AUTO(fd) = old < 0 ? -1 : open_new(plan, edge->file, &result->err);
 	if (new < 0)
 		return;
@@ -204,6 +205,7 @@ int deltas_make(const struct repo *repo, const struct history *history,
 		.sources = sources,
 		.manifest = manifest,
 		.releases = releases < history->count ? releases : history->count,
+		.dir = dir,
 		.count = count};
 	*count = (struct deltas_count){0};
 	if (make_plan(&plan, err) < 0)

@@ -30,7 +30,7 @@ int objects_keep(int repo, int fd, const struct yg_form *form, struct yg_err *er
 	return yg_fs_link_tmpfile(fd, repo, path, 0444, err);
 }
 
-int objects_load(int repo, const struct yg_file *file, struct yg_err *err)
+int objects_load(int repo, int dir, const struct yg_file *file, struct yg_err *err)
 {
 	char path[YG_OBJECT_PATH];
 	const struct yg_form *form = yg_file_form(file);
@@ -38,7 +38,7 @@ int objects_load(int repo, const struct yg_file *file, struct yg_err *err)
 	int in YG_AUTO(fd) = yg_fs_open(repo, path, err);
 	if (in < 0)
 		return -1;
-	int out YG_AUTO(fd) = yg_fs_tmpfile(repo, err);
+	int out YG_AUTO(fd) = yg_fs_tmpfile(dir, err);
 	if (out < 0)
 		return -1;
 	if (yg_codec_decode(in, out, form, file->sha256, file->size, err) < 0)

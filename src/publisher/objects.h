@@ -16,7 +16,7 @@ bool objects_good(int repo, const struct yg_form *form);
  */
 int objects_keep(int repo, int fd, const struct yg_form *form, struct yg_err *err) YG_MUST_CHECK;
 
-/* A file's plain bytes, out of its whole form, checked: a nameless file in the repository.
+/* A file's plain bytes, out of its whole form, checked: a nameless file in folder `dir`.
  * returns a descriptor at its start, or -1; errors  YG_EABSENT, those of yg_codec_decode
  */
-int objects_load(int repo, const struct yg_file *file, struct yg_err *err) YG_MUST_CHECK;
+int objects_load(int repo, int dir, const struct yg_file *file, struct yg_err *err) YG_MUST_CHECK;

@@ -2,14 +2,15 @@
 #include "publisher/show.h"
 
 #include <fcntl.h>
+#include <string.h>
 
-#include "content/codec.h"
 #include "content/set.h"
 #include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/str.h"
-#include "publisher/progress.h"
+#include "publisher/history.h"
+#include "publisher/wave.h"
 
 static int append(json_t *list, json_t *item, struct yg_err *err)
 {
@@ -45,12 +46,12 @@ static int add_component(const struct yg_manifest *manifest, json_t *list, struc
 		err);
 }
 
-static int describe(const struct yg_tuf *tuf, const struct yg_set *set, const char *path,
+int show_describe(const struct yg_tuf *tuf, const struct yg_set *set, const char *path,
 	json_t **out, struct yg_err *err)
 {
 	json_t *roles = json_array(), *components = json_array();
 	json_t *root YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:o, s:o}", "repository", path, "set",
-		set->digest, "roles", roles, "components", components);
+		set ? set->digest : "", "roles", roles, "components", components);
 	if (!root)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	for (const char *const *role =
@@ -63,11 +64,104 @@ static int describe(const struct yg_tuf *tuf, const struct yg_set *set, const ch
 		if (yg_tuf_version(tuf, at->role) > 0 && add_role(tuf, at->role, roles, err) < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < set->count; i++) {
+	for (size_t i = 0; set && i < set->count; i++) {
 		if (add_component(set->components[i], components, err) < 0)
 			return -1;
 	}
 	*out = yg_take(root);
+	return 0;
+}
+
+/* ---- history ---- */
+
+/* Bytes of objects that a computer with the earlier release fetches for the newest. */
+static uint64_t update_bytes(const struct yg_manifest *newest, const struct yg_manifest *earlier)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < newest->file_count; i++) {
+		const struct yg_file *file = &newest->files[i];
+		uint64_t least = yg_file_form(file)->size;
+		for (size_t k = 0; least > 0 && k < earlier->file_count; k++) {
+			const char *have = earlier->files[k].sha256;
+			if (strcmp(have, file->sha256) == 0)
+				least = 0;
+			for (size_t n = 0; n < file->form_count; n++) {
+				const struct yg_form *form = &file->forms[n];
+				if (strcmp(form->from, have) == 0 && form->size < least)
+					least = form->size;
+			}
+		}
+		bytes += least;
+	}
+	return bytes;
+}
+
+static json_t *earlier_json(const struct history *history)
+{
+	json_t *list YG_AUTO(yg_json) = json_array();
+	for (size_t i = 1; list && i < history->count; i++) {
+		char released[YG_CLOCK_TEXT];
+		const struct yg_manifest *manifest = history->releases[i].manifest;
+		yg_clock_format(manifest->released, released);
+		if (json_array_append_new(list,
+			    json_pack("{s:I, s:s, s:I, s:s}", "version",
+				    (json_int_t)manifest->version, "released", released,
+				    "update_bytes",
+				    (json_int_t)update_bytes(history->releases[0].manifest,
+					    manifest),
+				    "description", manifest->description)) < 0)
+			return NULL;
+	}
+	return yg_take(list);
+}
+
+static json_t *withdrawn_json(const struct yg_rollout *rollout)
+{
+	json_t *list YG_AUTO(yg_json) = json_array();
+	for (size_t i = 0; list && i < rollout->withdrawn_count; i++) {
+		if (json_array_append_new(list,
+			    json_pack("{s:I, s:s}", "version",
+				    (json_int_t)rollout->withdrawn[i].version, "reason",
+				    rollout->withdrawn[i].reason)) < 0)
+			return NULL;
+	}
+	return yg_take(list);
+}
+
+static json_t *lost_json(const struct history *history)
+{
+	json_t *list YG_AUTO(yg_json) = json_array();
+	for (size_t i = 0; list && i < history->lost_count; i++) {
+		if (json_array_append_new(list, json_string(history->lost[i])) < 0)
+			return NULL;
+	}
+	return yg_take(list);
+}
+
+/* More about a component that is described already. */
+static int add_history(const struct repo *repo, json_t *item, int64_t now, struct yg_err *err)
+{
+	const char *name = json_string_value(json_object_get(item, "name"));
+	struct history *history YG_AUTO(history) = history_load(repo, name, err);
+	if (!history)
+		return -1;
+	if (json_object_set_new(item, "open_percent",
+		    json_integer(wave_open(history->rollout, now))) < 0 ||
+		json_object_set_new(item, "waves", wave_json(history->rollout)) < 0 ||
+		json_object_set_new(item, "earlier", earlier_json(history)) < 0 ||
+		json_object_set_new(item, "withdrawn", withdrawn_json(history->rollout)) < 0 ||
+		json_object_set_new(item, "lost", lost_json(history)) < 0)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	return 0;
+}
+
+static int add_all(const struct repo *repo, json_t *root, int64_t now, struct yg_err *err)
+{
+	json_t *list = json_object_get(root, "components");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		if (add_history(repo, json_array_get(list, i), now, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -79,69 +173,14 @@ int show_run(const struct command *command, json_t **out, struct yg_err *err)
 	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(&repo, 0, err);
 	if (!tuf || yg_tuf_refresh(tuf, err) < 0)
 		return -1;
+	json_t *root YG_AUTO(yg_json) = NULL;
 	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
 		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
-	return set ? describe(tuf, set, command->repo, out, err) : -1;
-}
-
-/* ---- verify ---- */
-
-static int check_form(const struct repo *repo, const struct yg_file *file,
-	const struct yg_form *form, int sink, struct yg_err *err)
-{
-	char path[YG_OBJECT_PATH];
-	yg_form_path(form, path);
-	int fd YG_AUTO(fd) = yg_fs_open(repo->dir, path, err);
-	if (fd < 0)
+	if (!set || show_describe(tuf, set, command->repo, &root, err) < 0 ||
+		add_all(&repo, root, command->now, err) < 0)
 		return -1;
-	progress_begin(file->path, fd, form->size);
-	int bad = yg_codec_decode(fd, sink, form, file->sha256, file->size, err);
-	progress_end();
-	return bad < 0 ? yg_wrap(err, "%s", path) : 0;
-}
-
-static int check_objects(const struct repo *repo, const struct yg_set *set, struct yg_err *err)
-{
-	int sink YG_AUTO(fd) = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	for (size_t i = 0; i < set->count; i++) {
-		const struct yg_manifest *manifest = set->components[i];
-		for (size_t k = 0; k < manifest->file_count; k++) {
-			const struct yg_file *file = &manifest->files[k];
-			for (size_t n = 0; n < file->form_count; n++) {
-				if (file->forms[n].encoding == YG_ENCODING_DELTA)
-					continue; /* --deep applies them */
-				if (check_form(repo, file, &file->forms[n], sink, err) < 0)
-					return yg_wrap(err, "%s: '%s'", manifest->component,
-						file->path);
-			}
-		}
-	}
+	*out = yg_take(root);
 	return 0;
-}
-
-int show_verify(const struct command *command, json_t **out, struct yg_err *err)
-{
-	struct repo repo YG_AUTO(repo) = {.dir = -1, .lock = -1};
-	repo.dir = yg_fs_open_dir(AT_FDCWD, command->repo, err);
-	if (repo.dir < 0)
-		return yg_wrap(err, "repository");
-	struct yg_tuf *tuf YG_AUTO(yg_tuf) = NULL;
-	if (command->root) {
-		struct yg_buf root YG_AUTO(yg_buf) = YG_BUF(YG_TUF_ROOT_MAX);
-		tuf = yg_tuf_new(&repo_ops, &repo.dir, command->now, err);
-		if (!tuf || yg_fs_read(AT_FDCWD, command->root, &root, err) < 0 ||
-			yg_tuf_trust(tuf, yg_buf_bytes(&root), err) < 0)
-			return -1;
-	} else {
-		tuf = repo_client(&repo, command->now, err);
-	}
-	if (!tuf || yg_tuf_refresh(tuf, err) < 0)
-		return -1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
-		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
-	if (!set || check_objects(&repo, set, err) < 0)
-		return -1;
-	return describe(tuf, set, command->repo, out, err);
 }
 
 /* ---- trust ---- */

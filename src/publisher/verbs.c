@@ -7,11 +7,13 @@
 #include "publisher/import.h"
 #include "publisher/init.h"
 #include "publisher/keyring.h"
+#include "publisher/prune.h"
 #include "publisher/release.h"
 #include "publisher/resign.h"
 #include "publisher/root.h"
 #include "publisher/rotate.h"
 #include "publisher/show.h"
+#include "publisher/verify.h"
 #include "publisher/wave.h"
 #include "publisher/withdraw.h"
 
@@ -62,9 +64,12 @@ const struct verb_row verbs_all[] = {
 	{VERB_SHOW, "show", "REPO", 1, 1,
 		{"what it holds", "リポジトリの内容を表示する"},
 		NULL, show_run},
-	{VERB_VERIFY, "verify", "REPO", 1, 1,
+	{VERB_PRUNE, "prune", "REPO", 1, 1,
+		{"remove what nobody needs any more", "不要になったバージョンとファイルを削除する"},
+		NULL, prune_run},
+	{VERB_VERIFY, "verify", "REPO|BUNDLE", 1, 1,
 		{"check it as an agent does, and every object", "Agentと同じ方法で検証し、全オブジェクトを確認する"},
-		NULL, show_verify},
+		NULL, verify_run},
 	{VERB_TRUST, "trust", "REPO", 1, 1,
 		{"write the root.json that agents are installed with", "Agentのインストールに使うroot.jsonを書き出す"},
 		"out", show_trust},

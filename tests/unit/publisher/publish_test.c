@@ -21,6 +21,7 @@
 #include "publisher/release.h"
 #include "publisher/resign.h"
 #include "publisher/show.h"
+#include "publisher/verify.h"
 #include "tests/lib/cmocka_all.h"
 
 #define NOW 1800000000 /* 2027-01-15T08:00:00Z */
@@ -196,9 +197,9 @@ static void healed(void **state)
 		write_file(found.gl_pathv[i], "damaged");
 	}
 	globfree(&found);
-	fails(show_verify, &place->command, YG_EUNTRUSTED, "transferred bytes: want ");
+	fails(verify_run, &place->command, YG_EUNTRUSTED, "transferred bytes: want ");
 	done(release_run, &place->command);
-	done(show_verify, &place->command);
+	done(verify_run, &place->command);
 }
 
 /* ---- refusals ---- */
@@ -239,7 +240,7 @@ static void refusals(void **state)
 	fails(release_run, &command, YG_EFORMAT, "have one name, 'a.hdb'");
 	command.add_count = 0;
 	/* Nothing of all that was published. */
-	json_t *out YG_AUTO(yg_json) = ok(show_verify, &command);
+	json_t *out YG_AUTO(yg_json) = ok(verify_run, &command);
 	assert_int_equal(json_array_size(json_object_get(out, "components")), 0);
 }
 
@@ -270,7 +271,7 @@ static void one_publisher(void **state)
 	assert_int_equal(flock(lock, LOCK_EX), 0);
 	fails(release_run, &place->command, YG_EAGAIN, "another publisher is working on it");
 	fails(resign_run, &place->command, YG_EAGAIN, "another publisher is working on it");
-	done(show_verify, &place->command); /* reading is free */
+	done(verify_run, &place->command); /* reading is free */
 }
 
 /* ---- time ---- */
@@ -282,20 +283,19 @@ static void expiry(void **state)
 	done(init_run, &place->command);
 	done(release_run, &place->command);
 	later.now = NOW + 7 * REPO_DAY - 1;
-	done(show_verify, &later);
+	done(verify_run, &later);
 	later.now++;
-	fails(show_verify, &later, YG_EUNTRUSTED,
-		"timestamp.json: expired at 2027-01-22T08:00:00Z");
+	fails(verify_run, &later, YG_EUNTRUSTED, "timestamp.json: expired at 2027-01-22T08:00:00Z");
 	done(resign_run, &later);
-	done(show_verify, &later);
+	done(verify_run, &later);
 	later.now = NOW + 366 * REPO_DAY;
-	fails(show_verify, &later, YG_EUNTRUSTED, "1.root.json: expired at 2028-01-15T08:00:00Z");
+	fails(verify_run, &later, YG_EUNTRUSTED, "1.root.json: expired at 2028-01-15T08:00:00Z");
 	/* All of it again: a repository that was forgotten for a year comes back. */
 	static const char *const all[] = {"root", "targets", "am", "wr", "fw", "ips", "im", "li"};
 	memcpy(later.roles, all, sizeof(all));
 	later.role_count = YG_COUNT(all);
 	done(resign_run, &later);
-	json_t *out YG_AUTO(yg_json) = ok(show_verify, &later);
+	json_t *out YG_AUTO(yg_json) = ok(verify_run, &later);
 	json_t *root = json_array_get(json_object_get(out, "roles"), 0);
 	assert_int_equal(json_integer_value(json_object_get(root, "version")), 2);
 }
@@ -324,12 +324,13 @@ static void damage(void **state)
 	bytes.data[bytes.len - 1] ^= 1;
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(yg_fs_replace(AT_FDCWD, path, yg_buf_bytes(&bytes), 0644, &err), 0);
-	fails(show_verify, &place->command, YG_EUNTRUSTED, "am-pattern: 'a.hdb': objects/");
+	fails(verify_run, &place->command, YG_EUNTRUSTED,
+		"am-pattern version 1, 'a.hdb': transferred bytes");
 	assert_int_equal(unlink(path), 0);
-	fails(show_verify, &place->command, YG_EABSENT, "am-pattern: 'a.hdb': ");
+	fails(verify_run, &place->command, YG_EUNTRUSTED, "am-pattern version 1, 'a.hdb': ");
 	/* Publishing again brings the object back. */
 	done(release_run, &place->command);
-	done(show_verify, &place->command);
+	done(verify_run, &place->command);
 }
 
 /* ---- killed at any moment ---- */
@@ -351,14 +352,14 @@ static void killed(void **state)
 		(void)usleep((useconds_t)(i * 700));
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
-		json_t *out YG_AUTO(yg_json) = ok(show_verify, &place->command);
+		json_t *out YG_AUTO(yg_json) = ok(verify_run, &place->command);
 		json_t *one = json_array_get(json_object_get(out, "components"), 0);
 		int64_t version = json_integer_value(json_object_get(one, "version"));
 		assert_true(version == last || version == last + 1);
 		last = version;
 	}
 	done(release_run, &place->command);
-	done(show_verify, &place->command);
+	done(verify_run, &place->command);
 }
 
 /* ---- the same in, the same out ---- */
@@ -401,7 +402,7 @@ static void passphrase(void **state)
 	write_file(wrong, "wrong horse\n");
 	command.passphrase = wrong;
 	fails(release_run, &command, YG_EFORMAT, "key 'am': ");
-	done(show_verify, &command);
+	done(verify_run, &command);
 }
 
 static void kinds(void **state)
@@ -420,7 +421,7 @@ static void kinds(void **state)
 		command.threshold = 1;
 		done(init_run, &command);
 		done(release_run, &command);
-		done(show_verify, &command);
+		done(verify_run, &command);
 	}
 }
 
@@ -455,7 +456,7 @@ static void missing_key(void **state)
 	assert_int_equal(unlink(path), 0);
 	fails(release_run, &place->command, YG_EABSENT,
 		"role 'am': none of its 1 keys is in the key folder");
-	done(show_verify, &place->command);
+	done(verify_run, &place->command);
 }
 
 int main(void)
