@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "crypto/sign.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <string.h>
@@ -24,6 +26,24 @@ static int set_padding(EVP_PKEY_CTX *ctx, enum yg_key_type type, int salt)
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, salt) == 1;
 }
 
+/* ECDSA needs a random number for each signature, or one that follows from key and text (RFC 6979), so that
+ * the same text is signed by the same bytes. OpenSSL has it from 3.2 on; before, signatures differ.
+ */
+static int set_nonce(EVP_PKEY_CTX *ctx, enum yg_key_type type)
+{
+#ifdef OSSL_SIGNATURE_PARAM_NONCE_TYPE
+	unsigned one = 1;
+	const OSSL_PARAM how[] = {OSSL_PARAM_construct_uint(OSSL_SIGNATURE_PARAM_NONCE_TYPE, &one),
+		OSSL_PARAM_construct_end()};
+	if (type == YG_KEY_ECDSA_P256)
+		return EVP_PKEY_CTX_set_params(ctx, how) == 1;
+#else
+	(void)ctx;
+	(void)type;
+#endif
+	return 1;
+}
+
 int yg_sign_make(const struct yg_key *key, struct yg_bytes text, uint8_t out[YG_SIGN_MAX],
 	size_t *len, struct yg_err *err)
 {
@@ -33,6 +53,7 @@ int yg_sign_make(const struct yg_key *key, struct yg_bytes text, uint8_t out[YG_
 	if (!ctx ||
 		EVP_DigestSignInit(ctx, &settings, digest_of(key->type), NULL, key->pkey) != 1 ||
 		!set_padding(settings, key->type, RSA_PSS_SALTLEN_DIGEST) ||
+		!set_nonce(settings, key->type) ||
 		EVP_DigestSign(ctx, out, &size, text.ptr, text.len) != 1)
 		return yg_ossl_fail(err, YG_ESYSTEM, "signing");
 	*len = size;
