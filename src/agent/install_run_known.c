@@ -130,16 +130,21 @@ static void tell_component(struct install_run *r, const json_t *note, struct yg_
 	const char *name = text_of(note, "component");
 	const char *cause = text_of(note, "cause");
 	json_int_t taken = json_integer_value(json_object_get(note, "taken"));
-	if (!*cause || !yg_str_put(key, sizeof(key), "component:%.64s", name))
+	bool exists = taken > 0 || json_integer_value(json_object_get(note, "newest")) > 0;
+	if (!*cause || !exists || !yg_str_put(key, sizeof(key), "component:%.64s", name))
 		return;
 	install_alarm_begin(r->in, key, cause, text_of(note, "message"), 20115,
 		json_pack("{s:s, s:I, s:s, s:s}", "component", name, "version", taken, "cause",
 			cause, "detail", text_of(note, "message")));
 	if (partial->code)
 		return;
-	(void)yg_fail_cause(partial, strcmp(cause, "content.abi") == 0 ? YG_ELIMIT : YG_EUNTRUSTED,
-		"update.partial", "%s stays at version %lld: %s", name, (long long)taken,
-		text_of(note, "message"));
+	enum yg_code code = strcmp(cause, "content.abi") == 0 ? YG_ELIMIT : YG_EUNTRUSTED;
+	if (taken > 0)
+		(void)yg_fail_cause(partial, code, "update.partial", "%s stays at version %lld: %s",
+			name, (long long)taken, text_of(note, "message"));
+	else
+		(void)yg_fail_cause(partial, code, "update.partial", "%s is not used: %s", name,
+			text_of(note, "message"));
 }
 
 static void end_components(struct install_run *r)

@@ -220,13 +220,13 @@ class Source:
 
 
 class Publisher:
-    """An update repository and the keys that sign it."""
+    """An update repository and the keys that sign it. More words are for its init."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *more):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.repository, self.keys = self.folder / "repository", self.folder / "keys"
-        run("yagura-publish", "init", self.repository, "--keys", self.keys)
+        run("yagura-publish", "init", self.repository, "--keys", self.keys, *more)
         self.trust = self.folder / "root.json"
         run("yagura-publish", "trust", self.repository, "--out", self.trust)
 
@@ -397,8 +397,8 @@ class Site(contextlib.ExitStack):
         self.callback(thing.close)
         return thing
 
-    def add_publisher(self, name="publisher"):
-        self.publisher = Publisher(self.folder / name)
+    def add_publisher(self, name="publisher", *more):
+        self.publisher = Publisher(self.folder / name, *more)
         return self.publisher
 
     def add_source(self):
