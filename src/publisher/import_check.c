@@ -230,8 +230,8 @@ static int try_engine(const struct command *command, const struct scratch *scrat
 
 /* ---- programs ---- */
 
-/* The first line that says what is wrong. */
-static void first_error(const struct yg_buf *said, char out[256])
+/* The first line that says what is wrong, without the folder that nobody knows. */
+static void first_error(const struct yg_buf *said, const char *folder, char out[256])
 {
 	struct feed_text lines = {yg_buf_bytes(said), 0};
 	struct yg_bytes line, first = {NULL, 0};
@@ -249,10 +249,13 @@ static void first_error(const struct yg_buf *said, char out[256])
 	for (size_t i = 0; i < len; i++)
 		out[i] = (char)(first.ptr[i] < 0x20 || first.ptr[i] > 0x7e ? '?' : first.ptr[i]);
 	out[len] = 0;
+	size_t skip = strlen(folder);
+	for (char *at; (at = strstr(out, folder)) && at[skip] == '/';)
+		memmove(at, at + skip + 1, strlen(at + skip + 1) + 1);
 }
 
-static int ask(const char *name, const char *path, char *const argv[], const char *file,
-	struct yg_err *err)
+static int ask(const char *name, const char *path, char *const argv[], const char *folder,
+	const char *file, struct yg_err *err)
 {
 	struct yg_buf said YG_AUTO(yg_buf) = YG_BUF(SAID_MAX);
 	char line[256];
@@ -261,7 +264,7 @@ static int ask(const char *name, const char *path, char *const argv[], const cha
 		return -1;
 	if (status == 0)
 		return 0;
-	first_error(&said, line);
+	first_error(&said, folder, line);
 	return yg_fail_cause(err, YG_EFORMAT, "feed.engine", "%s refuses %s: %s", name, file, line);
 }
 
@@ -304,7 +307,7 @@ static int try_suricata(const char *folder, const struct scratch *scratch, const
 		argv[n++] = ARG("--set");
 		argv[n++] = classes;
 	}
-	return ask("suricata", tool, argv, "the rules", err);
+	return ask("suricata", tool, argv, logs, "the rules", err);
 }
 
 static int try_yarac(const char *folder, const char *tool, struct yg_err *err)
@@ -317,7 +320,7 @@ static int try_yarac(const char *folder, const char *tool, struct yg_err *err)
 		char *argv[] = {ARG("yarac"), path, ARG("/dev/null"), NULL};
 		if (bad == 0 && feed_ext(list[i]->d_name, " yar yara ") &&
 			yg_str_put(path, sizeof(path), "%s/%s", folder, list[i]->d_name))
-			bad = ask("yarac", tool, argv, list[i]->d_name, err);
+			bad = ask("yarac", tool, argv, folder, list[i]->d_name, err);
 		free(list[i]);
 	}
 	free(list);

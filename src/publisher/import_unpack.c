@@ -308,10 +308,13 @@ int import_unpack_work(void *ctx, json_t **out, struct yg_err *err)
 {
 	const struct import_unpack *job = ctx;
 	json_t *files YG_AUTO(yg_json) = json_array();
-	json_t *containers = json_array(), *list = json_array();
-	json_t *root YG_AUTO(
-		yg_json) = json_pack("{s:o, s:o}", "files", list, "containers", containers);
-	struct work work = {.job = job, .files = files, .containers = containers};
+	json_t *containers = json_array(), *list = json_array(), *left_out = json_array();
+	json_t *root YG_AUTO(yg_json) = json_pack("{s:o, s:o, s:o}", "files", list, "containers",
+		containers, "left_out", left_out);
+	struct work work = {.job = job,
+		.files = files,
+		.containers = containers,
+		.left_out = left_out};
 	if (!files || !root)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	for (; work.source < job->source_count; work.source++) {

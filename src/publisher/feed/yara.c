@@ -23,15 +23,12 @@ static bool word_byte(uint8_t c)
 static int skip_quoted(struct scan *scan, uint8_t open, const char *what, struct yg_err *err)
 {
 	uint64_t begin = scan->line;
-	bool set = false; /* in [] of a regular expression, where a '/' is one of many */
 	for (scan->at++; scan->at < scan->end && *scan->at != '\n'; scan->at++) {
 		if (*scan->at == '\\' && scan->at + 1 < scan->end && scan->at[1] != '\n') {
 			scan->at++;
-		} else if (*scan->at == open && !set) {
+		} else if (*scan->at == open) {
 			scan->at++;
 			return 0;
-		} else if (open == '/' && (*scan->at == '[' || *scan->at == ']')) {
-			set = *scan->at == '[';
 		}
 	}
 	return feed_fail(err, begin, "want an end of this %s, have none", what);
