@@ -23,16 +23,20 @@ struct world {
 	struct yg_store *store; /* open, or NULL */
 };
 
+static inline bool world_open_in(struct world *w, const char *parent)
+{
+	assert_true(yg_str_put(w->path, sizeof(w->path), "%s/yagura-store-XXXXXX", parent));
+	if (!mkdtemp(w->path))
+		return false;
+	w->root = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(w->root >= 0);
+	return true;
+}
+
 static inline void world_open(struct world *w)
 {
 	/* In memory when that can be had: nobody pulls the plug here, so fsync proves nothing. */
-	strncpy(w->path, "/dev/shm/yagura-store-XXXXXX", sizeof(w->path) - 1);
-	if (!mkdtemp(w->path)) {
-		strncpy(w->path, "/tmp/yagura-store-XXXXXX", sizeof(w->path) - 1);
-		assert_non_null(mkdtemp(w->path));
-	}
-	w->root = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(w->root >= 0);
+	assert_true(world_open_in(w, "/dev/shm") || world_open_in(w, "/tmp"));
 }
 
 static inline void world_close(struct world *w)
