@@ -35,7 +35,7 @@ static int decode(int fd[3], bool verify, const char *sha256, uint64_t size, str
 		return yg_fail(err, YG_ESYSTEM, "no size");
 	form.size = (uint64_t)at.st_size;
 	if (!verify)
-		return yg_delta_apply(fd[0], fd[1], fd[2], form.size, size, err);
+		return yg_delta_decode_unchecked(fd[0], fd[1], fd[2], form.size, size, err);
 	if (yg_codec_hash(fd[1], form.sha256, &form.size, err) < 0 || lseek(fd[1], 0, SEEK_SET) < 0)
 		return -1;
 	return yg_delta_decode(fd[0], fd[1], fd[2], &form, sha256, size, err);
