@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 
 /* OSSEC's rules and decoders: XML, several elements side by side in a file. Well-formed, rule ids once, levels
- * 0..16. A document type is refused: nobody needs entities here but those who would have a reader run
- * out of memory. source  OSSEC's manual, "Rules syntax"
+ * 0..16. They are read inside of an element of ours, where no document type may stand: nobody can define
+ * entities, with which a reader is made to run out of memory. source  OSSEC's manual, "Rules syntax"
  */
 #include "publisher/feed/feed.h"
 
@@ -122,20 +122,7 @@ static void XMLCALL on_end(void *ctx, const XML_Char *element)
 	parse->depth--;
 }
 
-static void XMLCALL on_doctype(void *ctx, const XML_Char *name, const XML_Char *system,
-	const XML_Char *public, int internal)
-{
-	struct parse *parse = ctx;
-	(void)name;
-	(void)system;
-	(void)public;
-	(void)internal;
-	if (!parse->bad)
-		(void)feed_fail(parse->err, line_of(parse), "want no document type, have one");
-	stop(parse);
-}
-
-static int feed_parser(struct parse *parse, struct yg_bytes text, bool last)
+static int parse_text(struct parse *parse, struct yg_bytes text, bool last)
 {
 	do {
 		int len = text.len > (1 << 20) ? 1 << 20 : (int)text.len;
@@ -177,12 +164,11 @@ static int parse_all(const struct feed_reader *reader, struct yg_bytes text, str
 	parse.text = (struct yg_bytes){text.ptr + skip, text.len - skip};
 	XML_SetUserData(parser, &parse);
 	XML_SetElementHandler(parser, on_start, on_end);
-	XML_SetStartDoctypeDeclHandler(parser, on_doctype);
 	parse.depth = 0;
-	if (feed_parser(&parse, yg_bytes_of(ROOT), false) < 0 ||
-		(parse.text.len > 0 && feed_parser(&parse, parse.text, false) < 0))
+	if (parse_text(&parse, yg_bytes_of(ROOT), false) < 0 ||
+		(parse.text.len > 0 && parse_text(&parse, parse.text, false) < 0))
 		return -1;
-	return feed_parser(&parse, yg_bytes_of("</yagura>"), true);
+	return parse_text(&parse, yg_bytes_of("</yagura>"), true);
 }
 
 static int take_nothing(void *ctx, const struct feed_entry *entry, struct yg_err *err)
