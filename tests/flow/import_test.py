@@ -307,7 +307,7 @@ def test_yara(desk):
     ]:
         assert "rules.yar: " + message in desk.refused("am-yara", put(feed, text))
     put(feed, "rule A { strings: $a = \"word\" condition: $nothing }\n")
-    message = desk.refused("am-yara", feed)
+    message = desk.refused("am-yara", feed, "--max-shrink", 100)
     assert "rules.yar" in message, message
 
 
