@@ -22,6 +22,7 @@
 #include "tuf/meta.h"
 #include "tuf/tuf.h"
 
+#define EXIT_USAGE  2
 #define TARGETS_MAX 1024          /* --target-name */
 #define TARGET_MAX  (1024u << 20) /* bytes of one, which is held in memory until its hash is known */
 #define URL_SIZE    (YG_URL_MAX + YG_TUF_URL_MAX)
@@ -200,16 +201,33 @@ static void usage(FILE *to)
 		"usage: yagura-tuf --metadata-dir DIR init ROOT.json\n"
 		"       yagura-tuf --metadata-dir DIR --metadata-url URL refresh\n"
 		"       yagura-tuf --metadata-dir DIR --metadata-url URL --target-name PATH...\n"
-		"                  --target-base-url URL --target-dir DIR download\n");
+		"                  --target-base-url URL --target-dir DIR download\n"
+		"\n"
+		"A client of The Update Framework, for any repository.\n"
+		"\n"
+		"  --metadata-dir DIR     where trusted metadata is kept\n"
+		"  --metadata-url URL     where the repository's metadata lies\n"
+		"  --target-name PATH     a target to download; may be repeated\n"
+		"  --target-base-url URL  where its targets lie\n"
+		"  --target-dir DIR       where they go\n"
+		"  --help, --version\n");
 }
 
-/* Metadata is a stranger's text: no control characters of it reach a terminal, and it stays one line. */
+/* Metadata is a stranger's text: no control characters of it reach a terminal, it stays one line, and a
+ * character that was cut in half is none.
+ */
 static void complain(const char *command, const struct yg_err *err)
 {
 	char text[YG_ERR_MSG_MAX];
 	size_t n = 0;
-	for (; err->msg[n] && n + 1 < sizeof(text); n++)
-		text[n] = iscntrl((unsigned char)err->msg[n]) ? '?' : err->msg[n];
+	bool utf8 = yg_str_utf8_ok(err->msg, strlen(err->msg));
+	for (; err->msg[n] && n + 1 < sizeof(text); n++) {
+		unsigned char byte = (unsigned char)err->msg[n];
+		bool c1 = byte == 0xc2 && (unsigned char)err->msg[n + 1] < 0xa0;
+		text[n] = iscntrl(byte) || c1 || (byte >= 0x80 && !utf8) ? '?' : err->msg[n];
+		if (c1 && utf8)
+			text[++n] = '?';
+	}
 	text[n] = 0;
 	(void)fprintf(stderr, "yagura-tuf: %s: %s\n", command, text);
 }
@@ -259,7 +277,7 @@ static int run(struct tool *tool, int argc, char *const argv[])
 			command = &commands[i];
 	if (!command || argc != (command->operand ? 2 : 1)) {
 		usage(stderr);
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	}
 	struct yg_err err = {0};
 	tool->operand = argv[1];
@@ -286,7 +304,7 @@ int main(int argc, char *argv[])
 		}
 		if (!take_option(&tool, option, optarg)) {
 			usage(stderr);
-			return EXIT_FAILURE;
+			return EXIT_USAGE;
 		}
 	}
 	int status = run(&tool, argc - optind, argv + optind);

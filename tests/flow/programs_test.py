@@ -3,7 +3,7 @@
 import pytest
 import site_parts as parts
 
-PROGRAMS = ["yagura", "yagura-agent", "yagura-manager", "yagura-publish"]
+PROGRAMS = ["yagura", "yagura-agent", "yagura-manager", "yagura-publish", "yagura-tuf"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
