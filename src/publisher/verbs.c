@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "publisher/bundle.h"
 #include "publisher/verbs.h"
 
 #include <string.h>
@@ -70,6 +71,9 @@ const struct verb_row verbs_all[] = {
 	{VERB_VERIFY, "verify", "REPO|BUNDLE", 1, 1,
 		{"check it as an agent does, and every object", "Agentと同じ方法で検証し、全オブジェクトを確認する"},
 		NULL, verify_run},
+	{VERB_BUNDLE, "bundle", "REPO|BUNDLE DIR", 1, 2,
+		{"one file of it, for sites without internet", "インターネットに接続しない環境向けに1つのファイルにまとめる"},
+		NULL, bundle_run},
 	{VERB_TRUST, "trust", "REPO", 1, 1,
 		{"write the root.json that agents are installed with", "Agentのインストールに使うroot.jsonを書き出す"},
 		"out", show_trust},
