@@ -29,6 +29,7 @@
 #include "publisher/root.h"
 #include "publisher/rotate.h"
 #include "publisher/show.h"
+#include "publisher/verify.h"
 #include "tests/lib/cmocka_all.h"
 
 #define NOW    1800000000 /* 2027-01-15T08:00:00Z */
@@ -339,7 +340,7 @@ static long reader(const struct place *place, const char *what, long at)
 	json_t *out YG_AUTO(yg_json) = NULL;
 	struct command command = place->command;
 	command.root = place->root;
-	if (show_verify(&command, &out, &err) < 0)
+	if (verify_run(&command, &out, &err) < 0)
 		fail_msg("%s, call %ld: a reader: %s", what, at, err.msg);
 	const json_t *roles = json_object_get(out, "roles");
 	return (long)(json_integer_value(json_object_get(json_array_get(roles, 0), "version")) *
@@ -439,7 +440,7 @@ static void killed_init(void **state)
 		/* The last calls come when the repository is there already. */
 		if (init_run(&command, &out, &err) < 0 && !strstr(err.msg, "have one already"))
 			fail_msg("init, call %ld: %s", at, err.msg);
-		done(show_verify, &command, "init", at);
+		done(verify_run, &command, "init", at);
 		done(release_run, &command, "init, release", at);
 		assert_int_equal(nftw(place->repo, is_left_over, 8, FTW_PHYS), 0);
 	}

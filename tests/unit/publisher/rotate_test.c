@@ -16,6 +16,7 @@
 #include "publisher/resign.h"
 #include "publisher/root.h"
 #include "publisher/show.h"
+#include "publisher/verify.h"
 #include "tests/lib/cmocka_all.h"
 
 #define NOW 1800000000 /* 2027-01-15T08:00:00Z */
@@ -414,7 +415,7 @@ static void made_elsewhere(void **state)
 		assert_int_equal(number(out, "root_keys"), 2);
 		assert_string_not_equal(text(out, "pending"), "");
 	}
-	fails(show_verify, &place->command, YG_EABSENT, "1.root.json");
+	fails(verify_run, &place->command, YG_EABSENT, "1.root.json");
 	assert_true(yg_str_put(pending, sizeof(pending), "%s/pending-root.json", place->keys));
 	struct command sign = {.repo = pending, .operands = {pending}, .operand_count = 1};
 	for (unsigned i = 0; i < 2; i++) {
@@ -422,7 +423,7 @@ static void made_elsewhere(void **state)
 		done(root_sign, &sign);
 	}
 	done(root_add, &place->command);
-	done(show_verify, &place->command);
+	done(verify_run, &place->command);
 }
 
 /* One of three root keys was stolen: it goes without its own signature. */
