@@ -129,6 +129,8 @@ int store_disk_clear(struct yg_store *store, const char *path, struct yg_err *er
 		int sys = errno;
 		if (sys == ENOENT || (sys == ENOTDIR && !strchr(path, '/')))
 			return 0;
+		if (sys == EXDEV) /* a folder of overlayfs' lower layer cannot be renamed */
+			break;
 		/* A left-over has the name: another. */
 		if (sys != EEXIST && sys != ENOTEMPTY && sys != EISDIR && sys != ENOTDIR)
 			return in_the_way(err, sys, path);

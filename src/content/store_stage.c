@@ -140,6 +140,14 @@ static int build(struct yg_store *store, const struct yg_set *set, const char *f
 	return sync_tree(store->root, folder, 0, err);
 }
 
+/* Then it takes two steps: file systems without these flags, and overlayfs where it is about a folder of the
+ * lower layer.
+ */
+static bool cannot_exchange(int sys)
+{
+	return sys == EINVAL || sys == ENOSYS || sys == EXDEV;
+}
+
 /* A crash between the two leaves no set of this name. When a link leads there, that set was damaged. */
 static int replace(struct yg_store *store, const char *folder, const char *path, struct yg_err *err)
 {
@@ -156,14 +164,15 @@ static int publish(struct yg_store *store, const char *folder, const char *diges
 	char path[STORE_PATH];
 	store_disk_set(digest, "", "", path);
 	if (renameat2(store->root, folder, store->root, path, RENAME_NOREPLACE) < 0) {
-		if (errno == EINVAL ||
-			errno == ENOSYS) /* the file system cannot rename so: in two steps */
+		if (cannot_exchange(errno))
 			return replace(store, folder, path, err);
 		if (errno != EEXIST)
 			return yg_fail_sys(err, errno, "renaming to '%s'", path);
 		/* A left-over of that name, perhaps the damaged set of a link: change places at once. */
 		if (renameat2(store->root, folder, store->root, path, RENAME_EXCHANGE) < 0)
-			return yg_fail_sys(err, errno, "changing '%s'", path);
+			return cannot_exchange(errno)
+				? replace(store, folder, path, err)
+				: yg_fail_sys(err, errno, "changing '%s'", path);
 		if (store_disk_sync(store, STORE_SETS, err) < 0)
 			return -1;
 		return yg_fs_remove(store->root, folder, err);

@@ -18,7 +18,7 @@
 /* Small sets for tests of the store, and a root folder of its own for each test. */
 
 struct world {
-	char path[64];
+	char path[128];
 	int root;
 	struct yg_store *store; /* open, or NULL */
 };
@@ -121,7 +121,9 @@ static inline int world_add(struct yg_store *store, int version, struct yg_err *
 		world_helping++; /* verify writes it */
 		int rc = yg_fs_write_all(fd, texts[i], strlen(texts[i]), err);
 		world_helping--;
-		if (rc < 0 || yg_store_object_add(store, fd, sha, strlen(texts[i]), err) < 0)
+		if (rc < 0)
+			return yg_store_named(err);
+		if (yg_store_object_add(store, fd, sha, strlen(texts[i]), err) < 0)
 			return -1;
 	}
 	return 0;
