@@ -36,12 +36,14 @@ static unsigned count_kinds(struct yg_bytes text, char separator,
 	return rows;
 }
 
+/* A row more than have it may be the header. */
 static void best_of(char separator, unsigned rows, unsigned hits[COLUMNS_MAX][COLUMNS_KINDS],
 	struct columns *out)
 {
 	for (unsigned kind = COLUMNS_KINDS - 1; kind > 0; kind--) {
 		for (size_t i = 0; i < COLUMNS_MAX; i++) {
-			if (2 * hits[i][kind] < rows || hits[i][kind] == 0 || kind < out->kind ||
+			if (2 * hits[i][kind] + 1 < rows || hits[i][kind] == 0 ||
+				kind < out->kind ||
 				(kind == out->kind && hits[i][kind] <= out->hits))
 				continue;
 			*out = (struct columns){.separator = separator,

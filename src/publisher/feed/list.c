@@ -206,6 +206,17 @@ static bool put_authority(struct out *out, struct yg_bytes authority)
 		add(out, text, strlen(text));
 }
 
+/* "192.0.2.0/33": somebody meant a network, not a page of a computer. */
+static bool broken_network(struct yg_bytes value, size_t end)
+{
+	struct out out = {.len = 0};
+	for (size_t i = end + 1; i < value.len; i++) {
+		if (!isdigit(value.ptr[i]))
+			return false;
+	}
+	return put_address(&out, (struct yg_bytes){value.ptr, end});
+}
+
 /* With a scheme, or without one when there is a path: "example.com/login". */
 static bool put_url(struct out *out, struct yg_bytes value)
 {
@@ -230,7 +241,8 @@ static bool put_url(struct out *out, struct yg_bytes value)
 	size_t end = 0;
 	while (end < value.len && !memchr("/?#", value.ptr[end], 3))
 		end++;
-	if ((!mark && end == value.len) || !put_authority(out, (struct yg_bytes){value.ptr, end}))
+	if ((!mark && (end == value.len || broken_network(value, end))) ||
+		!put_authority(out, (struct yg_bytes){value.ptr, end}))
 		return false;
 	struct yg_bytes path = {value.ptr + end, value.len - end};
 	if ((path.len == 0 || path.ptr[0] != '/') && !add(out, "/", 1))
