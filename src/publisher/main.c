@@ -10,6 +10,7 @@
 #include "proto/cause.h"
 #include "publisher/options.h"
 #include "publisher/progress.h"
+#include "publisher/say.h"
 
 /* yagura-publish: makes, signs and maintains an update repository. It has no daemon and talks to nobody:
  * it reads files that the content engineer names, and writes a tree that any web server can show.
@@ -19,79 +20,6 @@
 #define EXIT_USAGE 2
 
 /* ---- what is said ---- */
-
-static void say_scalar(const json_t *value)
-{
-	if (json_is_string(value))
-		(void)printf("%s", json_string_value(value));
-	else if (json_is_integer(value))
-		(void)printf("%lld", (long long)json_integer_value(value));
-	else if (json_is_boolean(value))
-		(void)printf("%s", json_is_true(value) ? "yes" : "no");
-}
-
-/* A list within an item: one line each. */
-static void say_lines(const char *name, const json_t *list)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		json_t *item = json_array_get(list, i);
-		(void)printf("  %s:", name);
-		if (!json_is_object(item)) {
-			(void)putchar(' ');
-			say_scalar(item);
-		}
-		for (void *at = json_object_iter(item); at; at = json_object_iter_next(item, at)) {
-			(void)printf(" %s ", json_object_iter_key(at));
-			say_scalar(json_object_iter_value(at));
-		}
-		(void)putchar('\n');
-	}
-}
-
-static void say_value(const char *name, const json_t *value)
-{
-	if (json_is_array(value)) {
-		say_lines(name, value);
-		return;
-	}
-	(void)printf("%s: ", name);
-	say_scalar(value);
-	(void)putchar('\n');
-}
-
-static void say_list(const json_t *list)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		json_t *item = json_array_get(list, i);
-		(void)printf("%s", i == 0 ? "" : "\n");
-		if (!json_is_object(item)) {
-			say_scalar(item);
-			(void)putchar('\n');
-		}
-		for (void *at = json_object_iter(item); at; at = json_object_iter_next(item, at))
-			say_value(json_object_iter_key(at), json_object_iter_value(at));
-	}
-}
-
-/* A list of objects has a section of its own; a list of words, lines. An empty one is not shown. */
-static bool is_table(const json_t *value)
-{
-	return json_is_array(value) && json_is_object(json_array_get(value, 0));
-}
-
-static void say(json_t *result)
-{
-	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!is_table(json_object_iter_value(at)))
-			say_value(json_object_iter_key(at), json_object_iter_value(at));
-	}
-	for (void *at = json_object_iter(result); at; at = json_object_iter_next(result, at)) {
-		if (!is_table(json_object_iter_value(at)))
-			continue;
-		(void)printf("\n%s:\n\n", json_object_iter_key(at));
-		say_list(json_object_iter_value(at));
-	}
-}
 
 /* {"cause", "message"}; NULL when memory is out. */
 static json_t *error_json(const struct yg_err *err)
@@ -126,7 +54,7 @@ static int run(const struct command *command, const struct verb_row *row)
 	if (command->json)
 		(void)printf("%s\n", text ? text : "{\"error\":{}}");
 	else if (result)
-		say(result);
+		say_result(result, command->lang, stdout);
 	bool written = fflush(stdout) == 0;
 	if (failed)
 		complain(command, row->name, &err);
