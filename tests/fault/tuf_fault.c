@@ -118,6 +118,94 @@ static void allocations(void **state)
 	sim_done(&sim);
 }
 
+/* A floor, an emptied cache and a source that hands out what is older: no failure on the way makes the client
+ * take it, or forget the floor.
+ */
+static void floor_holds(void **state)
+{
+	(void)state;
+	struct sim sim;
+	struct yg_err err = {0};
+	char digest[YG_SHA256_TEXT];
+	start(&sim);
+	json_t *older = json_deep_copy(sim.remote);
+	(void)json_object_set_new(sim.timestamp, "signed_at", json_string("2027-01-15T07:00:00Z"));
+	sim_next(&sim);
+	sim_publish(&sim);
+	assert_int_equal(run(&sim, digest, &err), 0);
+	json_t *floor = json_incref(json_object_get(sim.cache, "floor.json"));
+	json_decref(sim.remote);
+	sim.remote = older;
+	unsigned long n = 0;
+	for (bool through = false; !through;) {
+		(void)json_object_clear(sim.cache);
+		(void)json_object_set(sim.cache, "floor.json", floor);
+		err = (struct yg_err){0};
+		left = ++n;
+		int r = run(&sim, digest, &err);
+		through = left > 0;
+		left = 0;
+		if (r == 0)
+			fail_msg("allocation %lu: took what is older", n);
+		if (!json_equal(json_object_get(sim.cache, "floor.json"), floor))
+			fail_msg("allocation %lu: another floor", n);
+	}
+	assert_string_equal(err.cause, "tuf.rollback");
+	json_decref(floor);
+	sim_done(&sim);
+}
+
+static int look_up(struct sim *sim, struct yg_err *err)
+{
+	struct yg_tuf_target target;
+	struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&sim_ops, sim, sim->now, err);
+	if (!tuf || yg_tuf_trust(tuf, yg_bytes_of(json_string_value(sim->root_doc)), err) < 0 ||
+		yg_tuf_use_kept(tuf, err) < 0)
+		return -1;
+	return yg_tuf_find(tuf, "bin/x", &target, err);
+}
+
+/* Looking up in what is kept, through bins. */
+static void kept(void **state)
+{
+	(void)state;
+	struct sim sim;
+	struct yg_err err = {0};
+	sim_init(&sim);
+	json_t *bins = sim_body("targets"), *bin = sim_body("targets");
+	(void)json_object_set_new(bins, "targets", json_object());
+	(void)json_object_set_new(bins, "delegations",
+		json_pack("{s:{}, s:{s:[s], s:i, s:i, s:s}}", "keys", "succinct_roles", "keyids",
+			"bin", "threshold", 1, "bit_length", 1, "name_prefix", "bin"));
+	sim_add_key(&sim, json_object_get(bins, "delegations"), "bin", "bin");
+	(void)json_object_set_new(bin, "targets", json_object());
+	sim_target(&sim, bin, "bin/x", "text");
+	sim_delegate(&sim, sim.targets, "bins", "bin/*", false);
+	sim_write(&sim, bins, "bins", "bins", sim.snapshot);
+	sim_write(&sim, bin, "bin-0", "bin", sim.snapshot);
+	sim_write(&sim, bin, "bin-1", "bin", sim.snapshot);
+	sim_publish(&sim);
+	struct yg_buf out YG_AUTO(yg_buf) = YG_BUF(64);
+	assert_int_equal(sim_run(&sim, "bin/x", &out, &err), 0);
+	assert_int_equal(look_up(&sim, &err), 0);
+	unsigned long n = 0;
+	for (bool through = false; !through;) {
+		err = (struct yg_err){0};
+		left = ++n;
+		int r = look_up(&sim, &err);
+		through = left > 0;
+		left = 0;
+		if (r != 0 && err.msg[0] == 0)
+			fail_msg("allocation %lu: failed without a word", n);
+		if (through && r != 0)
+			fail_msg("%s", err.msg);
+	}
+	assert_true(n > 100);
+	json_decref(bins);
+	json_decref(bin);
+	sim_done(&sim);
+}
+
 /* ---- operations ---- */
 
 static unsigned long ops_left;
@@ -156,7 +244,24 @@ static int run_ops(struct sim *sim, struct yg_err *err)
 	return yg_tuf_get(tuf, "am/am-pattern.json", &out, err);
 }
 
-/* From an old cache, with keys rotated in between: whatever step fails, the next run gets there. */
+/* Whatever fails, the next run gets there: with what is kept then, and with the floor alone. */
+static void go_on(struct sim *sim, unsigned long n)
+{
+	struct yg_err err = {0};
+	json_t *before = json_deep_copy(sim->cache);
+	if (run_ops(sim, &err) != 0)
+		fail_msg("after operation %lu: %s", n, err.msg);
+	json_decref(sim->cache);
+	sim->cache = json_object();
+	json_t *floor = json_object_get(before, "floor.json");
+	if (floor)
+		(void)json_object_set(sim->cache, "floor.json", floor);
+	json_decref(before);
+	if (run_ops(sim, &err) != 0)
+		fail_msg("after operation %lu, with the floor alone: %s", n, err.msg);
+}
+
+/* From an old cache, with keys rotated in between. */
 static void operations(void **state)
 {
 	(void)state;
@@ -179,9 +284,7 @@ static void operations(void **state)
 		ops_left = 0;
 		if (r != 0)
 			assert_non_null(strstr(err.msg, "the disk is on fire"));
-		err = (struct yg_err){0};
-		if (run_ops(&sim, &err) != 0)
-			fail_msg("after operation %lu: %s", n, err.msg);
+		go_on(&sim, n);
 		sim_done(&sim);
 	}
 	assert_true(n > 10);
@@ -191,6 +294,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(allocations),
+		cmocka_unit_test(floor_holds),
+		cmocka_unit_test(kept),
 		cmocka_unit_test(operations),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
