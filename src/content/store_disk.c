@@ -369,7 +369,7 @@ static int copy_over(struct yg_store *store, const char *from, const char *path,
  */
 static bool must_copy(int sys)
 {
-	return sys == EMLINK || sys == EOPNOTSUPP || sys == EXDEV;
+	return sys == EMLINK || sys == EOPNOTSUPP || sys == EXDEV || sys == EPERM;
 }
 
 int store_disk_link(struct yg_store *store, const char *from, const char *path, struct yg_err *err)
