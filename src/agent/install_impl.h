@@ -133,6 +133,8 @@ const char *install_mirror_set(const struct install_mirror *mirror);
 int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
 	YG_MUST_CHECK;
 void install_mirror_forget(struct install_mirror *mirror);
+/* Its files are kept, too, when the next set is switched to; borrowed until install_mirror_forget; or NULL. */
+void install_mirror_also(struct install_mirror *mirror, const struct yg_set *set);
 bool install_mirror_noted(const struct install_mirror *mirror, const char *path);
 /* A descriptor of the description, with forms, of the set that is served; -1: none. */
 int install_mirror_description(const struct install_mirror *mirror);

@@ -46,6 +46,7 @@ struct install_mirror {
 	struct install_mirror_damage damage;
 	struct note notes[NOTES_MAX];
 	size_t note_count;
+	const struct yg_set *also; /* of the run under way */
 };
 
 static json_t *kept_list(const json_t *state, const char *key)
@@ -102,6 +103,12 @@ void install_mirror_forget(struct install_mirror *mirror)
 	for (size_t i = 0; i < mirror->note_count; i++)
 		yg_buf_free(&mirror->notes[i].bytes);
 	mirror->note_count = 0;
+	mirror->also = NULL;
+}
+
+void install_mirror_also(struct install_mirror *mirror, const struct yg_set *set)
+{
+	mirror->also = set;
 }
 
 void install_mirror_free(struct install_mirror *mirror)
@@ -365,12 +372,9 @@ bool install_mirror_same(struct install_mirror *mirror, const struct yg_set *set
 
 /* ---- what is kept ---- */
 
-static json_t *list_files(const struct install_mirror *mirror, const struct yg_set *set)
+static void list_set(json_t *files, const struct yg_set *set)
 {
-	json_t *files = json_object();
-	for (size_t i = 0; i < mirror->note_count; i++)
-		(void)json_object_set_new(files, mirror->notes[i].path, json_true());
-	for (size_t i = 0; i < set->count; i++) {
+	for (size_t i = 0; set && i < set->count; i++) {
 		for (size_t j = 0; j < set->components[i]->file_count; j++) {
 			const struct yg_file *file = &set->components[i]->files[j];
 			for (size_t k = 0; k < file->form_count; k++) {
@@ -380,6 +384,15 @@ static json_t *list_files(const struct install_mirror *mirror, const struct yg_s
 			}
 		}
 	}
+}
+
+static json_t *list_files(const struct install_mirror *mirror, const struct yg_set *set)
+{
+	json_t *files = json_object();
+	for (size_t i = 0; i < mirror->note_count; i++)
+		(void)json_object_set_new(files, mirror->notes[i].path, json_true());
+	list_set(files, set);
+	list_set(files, mirror->also);
 	return files;
 }
 

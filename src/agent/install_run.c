@@ -236,6 +236,7 @@ static void run_free(struct install_run *r)
 		(void)close(r->plain);
 	yg_set_free(r->from);
 	yg_set_free(r->set);
+	yg_set_free(r->also);
 	free(r->items);
 	if (r->bundle >= 0)
 		(void)close(r->bundle);

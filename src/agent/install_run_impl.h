@@ -43,6 +43,8 @@ struct install_run {
 
 	struct yg_set *from; /* live before; NULL: none */
 	struct yg_set *set;  /* the plan's */
+	struct yg_set
+		*also; /* of a relay: what computers get that wait for a wave; NULL: the same */
 	struct install_run_item *items;
 	size_t count, at;
 	json_t *planned; /* {SHA-256: true} of the items: of the transfer at a relay, else of the file */

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "agent/install_run_impl.h"
+#include "content/rollout.h"
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/str.h"
@@ -74,9 +76,10 @@ void install_run_known_refresh(struct install_run *r, bool kept, yg_ipc_done *do
 		install_mirror_forget(r->in->mirror);
 	/* A relay serves agents with other engines than ours, and in other waves. */
 	yg_ipc_request(r->verify.ipc, "verify.refresh",
-		json_pack("{s:{s:I}, s:o, s:i, s:b, s:b}", "abi", "clamav",
+		json_pack("{s:{s:I}, s:o, s:i, s:b, s:b, s:b}", "abi", "clamav",
 			(json_int_t)(r->relay ? 0 : r->in->abi), "families", families, "seat",
-			(int)install_seat(r->in), "every", r->relay || !r->scheduled, "kept", kept),
+			(int)install_seat(r->in), "every", r->relay || !r->scheduled, "kept", kept,
+			"others", r->relay),
 		&have, have < 0 ? 0 : 1, done, r);
 }
 
@@ -163,6 +166,23 @@ static void end_components(struct install_run *r)
 	}
 }
 
+/* What waits for its wave is no failure either, and said for whoever wonders why it is not newer. */
+static void say_wave(struct install_run *r)
+{
+	for (size_t i = 0; i < json_array_size(r->notes) && !r->run.err.code; i++) {
+		const json_t *note = json_array_get(r->notes, i);
+		json_int_t opens = json_integer_value(json_object_get(note, "opens"));
+		char when[YG_CLOCK_TEXT] = "";
+		if (opens > 0 && opens != YG_ROLLOUT_NEVER)
+			yg_clock_format(opens, when);
+		if (opens > 0)
+			(void)yg_fail_cause(&r->run.err, YG_EAGAIN, "update.wave",
+				"%s version %lld: %s%s", text_of(note, "component"),
+				(long long)json_integer_value(json_object_get(note, "newest")),
+				*when ? "opens at " : "paused", when);
+	}
+}
+
 static void tell_components(struct install_run *r)
 {
 	struct yg_err partial = {0};
@@ -170,8 +190,10 @@ static void tell_components(struct install_run *r)
 	json_t *note;
 	json_array_foreach(r->notes, i, note) tell_component(r, note, &partial);
 	end_components(r);
-	if (!partial.code)
+	if (!partial.code) {
+		say_wave(r);
 		return;
+	}
 	/* That this engine is too old for the newest is no fault of the run. */
 	if (partial.code != YG_ELIMIT)
 		r->run.outcome = YG_JOB_FAILED;

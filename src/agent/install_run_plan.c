@@ -138,6 +138,18 @@ static int add_lost(void *ctx, const struct yg_store_lost *lost, struct yg_err *
 	return 0;
 }
 
+/* A relay has every form of every file, for computers that have any version. */
+static void add_forms(struct install_run *r, const struct yg_set *set)
+{
+	for (size_t i = 0; set && i < set->count; i++)
+		for (size_t j = 0; j < set->components[i]->file_count; j++) {
+			const struct yg_file *file = &set->components[i]->files[j];
+			for (size_t k = 0; k < file->form_count; k++)
+				if (!install_mirror_has(r->in->mirror, &file->forms[k]))
+					add_item(r, file, &file->forms[k], false);
+		}
+}
+
 static void find_missing(struct install_run *r)
 {
 	struct yg_err why = {0};
@@ -148,20 +160,18 @@ static void find_missing(struct install_run *r)
 	r->done_bytes = 0;
 	r->of_bytes = 0;
 	r->roll_lost = false;
-	for (size_t i = 0; i < r->set->count; i++) {
+	if (r->relay) {
+		add_forms(r, r->set);
+		add_forms(r, r->also);
+		return;
+	}
+	for (size_t i = 0; i < r->set->count; i++)
 		for (size_t j = 0; j < r->set->components[i]->file_count; j++) {
 			const struct yg_file *file = &r->set->components[i]->files[j];
-			if (!r->relay) {
-				if (!yg_store_object_has(r->in->store, file->sha256, file->size))
-					add_missing(r, file, false);
-				continue;
-			}
-			for (size_t k = 0; k < file->form_count; k++)
-				if (!install_mirror_has(r->in->mirror, &file->forms[k]))
-					add_item(r, file, &file->forms[k], false);
+			if (!yg_store_object_has(r->in->store, file->sha256, file->size))
+				add_missing(r, file, false);
 		}
-	}
-	if (!r->relay && yg_store_missing(r->in->store, add_lost, r, &why) < 0)
+	if (yg_store_missing(r->in->store, add_lost, r, &why) < 0)
 		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan", "%s", why.msg);
 }
 
@@ -328,25 +338,34 @@ static int plan_agent(struct install_run *r, enum yg_run_event *event, struct yg
 	return 0;
 }
 
+static struct yg_set *read_set(int fd, struct yg_err *err)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	return yg_fs_read_fd(fd, &text, err) < 0 ? NULL : yg_set_parse(yg_buf_bytes(&text), err);
+}
+
 static int read_plan(struct install_run *r, const struct yg_ipc_msg *reply, struct yg_err *err)
 {
 	const char *digest = NULL;
-	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
 	if (yg_json_str(reply->body, "set", YG_SHA256_TEXT - 1, &digest, err) < 0)
 		return -1;
-	if (reply->fd_count != 1)
-		return yg_fail(err, YG_EFORMAT, "verify.refresh: want 1 descriptor, have %zu",
+	if (reply->fd_count != 1 && reply->fd_count != 2)
+		return yg_fail(err, YG_EFORMAT, "verify.refresh: want 1 or 2 descriptors, have %zu",
 			reply->fd_count);
-	if (yg_fs_read_fd(reply->fds[0], &text, err) < 0)
+	struct yg_set *set YG_AUTO(yg_set) = read_set(reply->fds[0], err);
+	struct yg_set *also YG_AUTO(
+		yg_set) = set && reply->fd_count == 2 ? read_set(reply->fds[1], err) : NULL;
+	if (!set || (reply->fd_count == 2 && !also))
 		return -1;
-	struct yg_set *set = yg_set_parse(yg_buf_bytes(&text), err);
-	if (!set)
-		return -1;
-	yg_set_free(r->set);
-	r->set = set;
 	if (strcmp(set->digest, digest) != 0)
 		return yg_fail(err, YG_EFORMAT, "verify.refresh: want set %s, have %s", digest,
 			set->digest);
+	yg_set_free(r->set);
+	yg_set_free(r->also);
+	r->set = yg_take(set);
+	r->also = yg_take(also);
+	if (r->relay)
+		install_mirror_also(r->in->mirror, r->also);
 	return install_run_known_answered(r, reply->body, err);
 }
 

@@ -111,6 +111,7 @@ struct question { /* what verify.refresh asks */
 	struct yg_set_want want;
 	struct yg_set *have; /* owned */
 	bool kept;           /* ask nobody: what is trusted already will do */
+	bool others; /* also what computers get that are the last in every wave: a relay's question */
 };
 
 static int parse_families(const json_t *body, unsigned *out, struct yg_err *err)
@@ -153,6 +154,7 @@ static int parse_question(const struct verify *verify, const struct yg_ipc_msg *
 		yg_json_int_or(msg->body, "seat", 0, YG_ROLLOUT_SEATS - 1, 0, &seat, err) < 0 ||
 		yg_json_bool_or(msg->body, "every", false, &out->want.every, err) < 0 ||
 		yg_json_bool_or(msg->body, "kept", false, &out->kept, err) < 0 ||
+		yg_json_bool_or(msg->body, "others", false, &out->others, err) < 0 ||
 		parse_families(msg->body, &out->want.families, err) < 0 ||
 		parse_have(msg, &out->have, err) < 0)
 		return yg_wrap(err, "verify.refresh");
@@ -245,8 +247,36 @@ static json_t *answer(const struct verify *verify, const struct yg_tuf *tuf,
 		notes_json(notes), "metadata", metadata_json(verify, tuf));
 }
 
-static int refresh(struct verify *verify, const struct question *question, json_t **reply, int *fd,
-	struct yg_err *err)
+static int describe(const struct yg_set *set, int *fd, struct yg_err *err)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	if (yg_set_format(set, true, &text, err) < 0)
+		return -1;
+	*fd = yg_fs_memfd("set", yg_buf_bytes(&text), err);
+	return *fd < 0 ? -1 : 0;
+}
+
+/* Most often it is the same set: then there is no second one. */
+static int describe_others(struct yg_tuf *tuf, const struct question *question, const char *digest,
+	int *fd, struct yg_err *err)
+{
+	struct yg_set_want want = question->want;
+	struct yg_set_notes *notes YG_AUTO(mem) = calloc(1, sizeof(*notes));
+	if (!question->others)
+		return 0;
+	if (!notes)
+		return yg_fail_sys(err, ENOMEM, "verify.refresh");
+	want.every = false;
+	want.seat = YG_ROLLOUT_SEATS - 1;
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, &want, notes, err);
+	if (!set)
+		return -1;
+	return strcmp(set->digest, digest) == 0 ? 0 : describe(set, fd, err);
+}
+
+/* out  fds  the set; what others get, or -1 */
+static int refresh(struct verify *verify, const struct question *question, json_t **reply,
+	int fds[2], struct yg_err *err)
 {
 	char newest[YG_SHA256_TEXT];
 	json_decref(verify->names);
@@ -262,17 +292,11 @@ static int refresh(struct verify *verify, const struct question *question, json_
 	if (!set)
 		return -1;
 	newest_of(tuf, question, set, notes, newest);
-	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
-	if (yg_set_format(set, true, &text, err) < 0)
-		return -1;
-	int memfd YG_AUTO(fd) = yg_fs_memfd("set", yg_buf_bytes(&text), err);
-	if (memfd < 0)
+	if (describe(set, &fds[0], err) < 0 ||
+		describe_others(tuf, question, set->digest, &fds[1], err) < 0)
 		return -1;
 	*reply = answer(verify, tuf, set, newest, notes);
-	if (!*reply)
-		return yg_fail_sys(err, ENOMEM, "answering");
-	*fd = yg_take_fd(memfd);
-	return 0;
+	return *reply ? 0 : yg_fail_sys(err, ENOMEM, "answering");
 }
 
 static void on_refresh(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
@@ -280,12 +304,15 @@ static void on_refresh(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	struct yg_err err = {0};
 	struct question question = {0};
 	json_t *reply = NULL;
-	int fd YG_AUTO(fd) = -1;
+	int fds[2] = {-1, -1};
 	if (parse_question(ctx, msg, &question, &err) < 0 ||
-		refresh(ctx, &question, &reply, &fd, &err) < 0)
+		refresh(ctx, &question, &reply, fds, &err) < 0)
 		yg_ipc_reply_err(ipc, msg->id, &err);
 	else
-		yg_ipc_reply(ipc, msg->id, reply, &fd, 1);
+		yg_ipc_reply(ipc, msg->id, reply, fds, fds[1] < 0 ? 1 : 2);
+	for (size_t i = 0; i < YG_COUNT(fds); i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
 	yg_set_free(question.have);
 }
 
