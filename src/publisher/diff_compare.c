@@ -229,8 +229,12 @@ static int name_them(const struct view views[2], struct found *found, struct tot
 			k++;
 		}
 	}
-	totals->removed = a->count - totals->changed;
-	totals->added = b->count - totals->changed;
+	/* A text that one side has more often than the other was named each time. */
+	size_t gone = found->texts[0].count, come = found->texts[1].count;
+	size_t most = gone < come ? gone : come;
+	totals->changed = totals->changed < most ? totals->changed : most;
+	totals->removed = gone - totals->changed;
+	totals->added = come - totals->changed;
 	return 0;
 }
 
