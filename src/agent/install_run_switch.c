@@ -6,11 +6,12 @@
 
 /* STAGE, TRY, SWITCH: what was fetched becomes a set, is judged by an engine of its own, and goes live. */
 
-/* What was fetched for the set before is linked there by mending. */
+/* What was missing is linked into all sets that have it, not only the new one, by mending. */
 static int stage(struct install_run *r, struct yg_err *err)
 {
 	struct yg_store_report report = {0};
-	if (r->spares > 0 && yg_store_mend(r->in->store, &report, err) < 0)
+	if ((r->spares > 0 || r->report.missing > 0) &&
+		yg_store_mend(r->in->store, &report, err) < 0)
 		return -1;
 	return yg_store_stage(r->in->store, r->set, err);
 }
