@@ -428,6 +428,13 @@ def test_paths_that_lead_elsewhere(client, repo, path):
     assert client.got() == []
 
 
+def test_a_target_of_no_bytes(client, repo):
+    repo.add("targets", "x", b"")
+    repo.publish()
+    assert client.download("x"), client.error
+    assert client.got() == [b""] and client.download("x") and repo.requests == IDLE
+
+
 def test_a_target_is_fetched_once(client, repo):
     repo.add("targets", "x")
     repo.publish()

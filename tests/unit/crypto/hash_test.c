@@ -40,6 +40,20 @@ static void test_vectors(void **state)
 	}
 }
 
+/* source  FIPS 180-4, examples */
+static void test_512(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	char hex[YG_HASH_512_TEXT];
+	assert_int_equal(yg_hash_512_text(yg_bytes_of("abc"), hex, &err), 0);
+	assert_string_equal(hex,
+		"ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+		"2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+	assert_int_equal(yg_hash_512_text(yg_bytes_of(""), hex, &err), 0);
+	assert_int_equal(strncmp(hex, "cf83e1357eefb8bd", 16), 0);
+}
+
 static void test_file(void **state)
 {
 	(void)state;
@@ -102,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_512),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_secret),

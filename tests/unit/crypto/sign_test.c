@@ -103,6 +103,36 @@ static void test_round_trip(void **state)
 	}
 }
 
+/* One key has one hash, however its text is broken into lines; two keys have two. */
+static void test_key_hash(void **state)
+{
+	(void)state;
+	static const enum yg_key_type types[] = {YG_KEY_ED25519, YG_KEY_ECDSA_P256, YG_KEY_RSA_PSS};
+	uint8_t last[32] = {0};
+	for (size_t i = 0; i < YG_COUNT(types); i++) {
+		struct yg_err err = {0};
+		struct yg_key *key YG_AUTO(yg_key) = yg_key_generate(types[i], &err);
+		assert_non_null(key);
+		struct yg_public public;
+		char *text YG_AUTO(mem) = NULL;
+		uint8_t one[32], two[32], spki[32];
+		assert_int_equal(yg_key_public(key, &public, &text, &err), 0);
+		assert_int_equal(yg_sign_key_hash(&public, one, &err), 0);
+		assert_int_equal(yg_key_spki(key, spki, &err), 0);
+		assert_memory_equal(one, spki, sizeof(one));
+		char *other YG_AUTO(mem) = yg_str_format("%s%s", text,
+			types[i] == YG_KEY_ED25519 ? "" : "\n\n");
+		public.text = other;
+		assert_int_equal(yg_sign_key_hash(&public, two, &err), 0);
+		assert_memory_equal(one, two, sizeof(one));
+		assert_memory_not_equal(one, last, sizeof(one));
+		memcpy(last, one, sizeof(last));
+		public.text = "none";
+		assert_int_equal(yg_sign_key_hash(&public, two, &err), -1);
+		assert_int_equal(err.code, YG_EFORMAT);
+	}
+}
+
 static void test_bad_keys(void **state)
 {
 	(void)state;
@@ -145,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ed25519_vectors),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_key_hash),
 		cmocka_unit_test(test_bad_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
