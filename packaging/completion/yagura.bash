@@ -8,18 +8,19 @@ _yagura() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
+		--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
 	done
 	case $previous in
-	--root|--ca|--config) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
+	--root|--ca|--config|--bundle) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
+	--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
+	'agent update' | 'agent update '*) options+=' --bundle' ;;
 	'agent events' | 'agent events '*) options+=' --limit' ;;
 	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
 	'rollback' | 'rollback '*) options+=' --wait' ;;
@@ -43,7 +44,11 @@ _yagura() {
 		policies) words='assign delete send set show' ;;
 		tokens) words='create delete' ;;
 		esac
-		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+		if [[ $words ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		fi
 	else
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	fi

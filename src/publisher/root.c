@@ -333,6 +333,17 @@ static int finish(json_t **out, struct root_pending *pending, const char *path, 
 	return 0;
 }
 
+int root_none_waits(const struct command *command, const struct keys *keys, struct yg_err *err)
+{
+	char *path YG_AUTO(mem) = pending_path(command, keys);
+	if (!path)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	if (access(path, F_OK) == 0)
+		return yg_fail(err, YG_EFORMAT,
+			"'%s' waits for signatures: publish it with add-root, or remove it", path);
+	return 0;
+}
+
 int root_propose(const struct command *command, struct repo *repo, json_t *body, json_t **out,
 	struct yg_err *err)
 {
@@ -341,10 +352,9 @@ int root_propose(const struct command *command, struct repo *repo, json_t *body,
 	char *path YG_AUTO(mem) = pending_path(command, repo->keys);
 	if (!path)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (access(path, F_OK) == 0)
-		return yg_fail(err, YG_EFORMAT,
-			"'%s' waits for signatures: publish it with add-root, or remove it", path);
-	if (prepare(repo, body, &pending, err) < 0 || sign(repo->keys, &pending, &added, err) < 0)
+	if (root_none_waits(command, repo->keys, err) < 0 ||
+		prepare(repo, body, &pending, err) < 0 ||
+		sign(repo->keys, &pending, &added, err) < 0)
 		return -1;
 	if (complete(&pending))
 		return adopt(repo, &pending, err) < 0 ? -1 : finish(out, &pending, NULL, err);

@@ -26,6 +26,10 @@ static inline void root_pending_free_at(struct root_pending *at)
 /* Parse what a pending root's file holds. errors  YG_EFORMAT, YG_ELIMIT */
 int root_parse(struct yg_bytes text, struct root_pending *out, struct yg_err *err) YG_MUST_CHECK;
 
+/* One change of the root at a time: before a key is made for another. errors  YG_EFORMAT one waits */
+int root_none_waits(const struct command *command, const struct keys *keys, struct yg_err *err)
+	YG_MUST_CHECK;
+
 /* A new root body becomes the root to come: signed with the keys that are here, and published when they are
  * enough (with everything whose keys it changes), else written to --out or the key folder.
  * in      body    {"consistent_snapshot", "keys", "roles"}: the rest is added; borrowed

@@ -104,6 +104,8 @@ static int choose_old(struct work *work, const char *role, struct yg_err *err)
 static int choose_new(struct work *work, const char *role, struct yg_err *err)
 {
 	const struct command *command = work->command;
+	if (is_top(role) && root_none_waits(command, &work->keys, err) < 0)
+		return -1;
 	if (command->drop)
 		return 0;
 	if (command->public_key_count > 1)
