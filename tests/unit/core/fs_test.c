@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/attr.h"
 #include "core/mem.h"
 #include "tests/lib/cmocka_all.h"
 
@@ -122,6 +124,100 @@ static void removes_only_inside(void **state)
 	expect("keep/me", "x");
 }
 
+/* A path deeper than there are descriptors, or than PATH_MAX allows to name. */
+static void removes_what_is_deep(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	int at = dup(dir);
+	for (int i = 0; i < 700; i++) {
+		assert_int_equal(mkdirat(at, "twelve-bytes", 0755), 0);
+		int next = openat(at, "twelve-bytes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		(void)close(at);
+		at = next;
+	}
+	(void)close(at);
+	assert_int_equal(yg_fs_remove(dir, "twelve-bytes", &err), 0);
+	assert_int_equal(faccessat(dir, "twelve-bytes", F_OK, 0), -1);
+	expect("keep/me", "x"); /* and nothing else */
+}
+
+static void says_what_is_in_the_way(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	assert_int_equal(yg_fs_mkdirs(dir, "object/inside", 0755, &err), -1);
+	assert_int_equal(err.sys, ENOTDIR);
+	assert_string_equal(err.msg, "making directory 'object': Not a directory");
+	err = (struct yg_err){0};
+	assert_int_equal(yg_fs_mkdirs(dir, "object", 0755, &err), -1);
+	assert_string_equal(err.msg, "making directory 'object': Not a directory");
+	assert_int_equal(symlinkat("nowhere", dir, "dead"), 0);
+	assert_int_equal(yg_fs_mkdirs(dir, "dead", 0755, &err), -1);
+	assert_int_equal(err.sys, ENOTDIR);
+	assert_int_equal(symlinkat("keep", dir, "alive"), 0);
+	assert_int_equal(yg_fs_mkdirs(dir, "alive", 0755, &err), 0);
+}
+
+/* What lies at the temporary's name is removed, not written into. */
+static void left_overs_keep_their_bytes(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	char temp[64];
+	(void)snprintf(temp, sizeof(temp), "new.%ld.tmp", (long)getpid());
+	assert_int_equal(linkat(dir, "keep/me", dir, temp, 0), 0);
+	assert_int_equal(yg_fs_replace(dir, "new", yg_bytes_of("new"), 0600, &err), 0);
+	expect("new", "new");
+	expect("keep/me", "x");
+	assert_int_equal(mkdirat(dir, temp, 0755), 0);
+	assert_int_equal(yg_fs_replace(dir, "new", yg_bytes_of("newer"), 0600, &err), 0);
+	expect("new", "newer");
+	assert_int_equal(mkdirat(dir, temp, 0755), 0);
+	assert_int_equal(yg_fs_symlink(dir, "keep", "new", &err), 0);
+	assert_int_equal(faccessat(dir, temp, F_OK, AT_SYMLINK_NOFOLLOW), -1);
+}
+
+static void copies(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct stat st;
+	int fd YG_AUTO(fd) = yg_fs_open(dir, "object", &err);
+	assert_int_equal(yg_fs_copy_to(fd, dir, "copy", 0400, &err), 0);
+	assert_int_equal(yg_fs_copy_to(fd, dir, "copy", 0444, &err), 0);
+	expect("copy", "bytes");
+	assert_int_equal(fstatat(dir, "copy", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	/* a file with a name does not get a second one */
+	assert_int_equal(yg_fs_link_tmpfile(fd, dir, "second", 0400, &err), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	expect("second", "bytes");
+}
+
+/* The page says of each function that writes what it promises. */
+static void the_page_knows_every_call(void **state)
+{
+	(void)state;
+	static const char *const calls[] = {"yg_fs_replace", "yg_fs_copy_to", "yg_fs_link_tmpfile",
+		"yg_fs_symlink", "yg_fs_mkdirs", "yg_fs_sync", "yg_fs_sync_dir", "yg_fs_remove",
+		"yg_fs_tmpfile", "yg_fs_write_all", "yg_fs_copy", "yg_fs_allocate"};
+	struct yg_err err = {0};
+	struct yg_buf page YG_AUTO(yg_buf) = YG_BUF(1 << 20);
+	assert_int_equal(yg_fs_read(AT_FDCWD, YG_SOURCE_ROOT "/docs/durability.md", &page, &err),
+		0);
+	assert_int_equal(yg_buf_add(&page, "", 1, &err), 0);
+	for (size_t i = 0; i < YG_COUNT(calls); i++) {
+		char want[64];
+		(void)snprintf(want, sizeof(want), "`%s`", calls[i]);
+		if (!strstr((const char *)page.data, want))
+			fail_msg("docs/durability.md does not say what %s promises", calls[i]);
+	}
+}
+
 static void memory_is_sealed(void **state)
 {
 	(void)state;
@@ -143,6 +239,11 @@ int main(void)
 		cmocka_unit_test(links),
 		cmocka_unit_test(refuses_what_is_no_file),
 		cmocka_unit_test(removes_only_inside),
+		cmocka_unit_test(removes_what_is_deep),
+		cmocka_unit_test(says_what_is_in_the_way),
+		cmocka_unit_test(left_overs_keep_their_bytes),
+		cmocka_unit_test(copies),
+		cmocka_unit_test(the_page_knows_every_call),
 		cmocka_unit_test(memory_is_sealed),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
