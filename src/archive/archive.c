@@ -95,8 +95,10 @@ static int check_path(const char **path, struct yg_err *err)
 			YG_ARCHIVE_PATH_MAX, strlen(at));
 	if (at[0] == '/')
 		return yg_fail(err, YG_EFORMAT, "want a relative path, have an absolute one");
-	while (strncmp(at, "./", 2) == 0)
+	while (strncmp(at, "./", 2) == 0) {
 		at += 2;
+		at += strspn(at, "/");
+	}
 	for (const char *part = at; *part;) {
 		size_t len = strcspn(part, "/");
 		if (len == 2 && memcmp(part, "..", 2) == 0)

@@ -78,6 +78,8 @@ static void members(void **state)
 	} rows[] = {
 		{"a.ndb", '0', "a.ndb\n"},
 		{"./x//y/a.ndb", '0', "x//y/a.ndb\n"},
+		{".//a", '0', "a\n"},
+		{".//../a", '0', "!'.//../a': want a path inside the archive, have '..'"},
 		{"x/", '5', ""},
 		{"a\nb", '0', "a\nb\n"},
 		{"../a", '0', "!'../a': want a path inside the archive, have '..'"},
