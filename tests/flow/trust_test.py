@@ -84,7 +84,7 @@ def test_content_that_is_not_what_was_signed(line, damage, cause):
     elif damage == "role":
         break_signature(line)
     elif damage == "manifest":
-        flip(max((repository(line) / "targets/am").glob("*"), key=lambda p: p.stat().st_mtime_ns))
+        flip(max((repository(line) / "targets/am").glob("*.am-pattern.json"), key=lambda p: p.stat().st_mtime_ns))
     elif damage == "object":
         flip(new[0])
     elif damage == "truncated":
