@@ -282,7 +282,7 @@ static void root_fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_er
 	install_run_fetch_log(r, path, err, reply->body);
 	if (why.code || install_mirror_note(r->in->mirror, path, fd, &why) < 0)
 		YG_LOGS(r->in->logs, YG_LOGS_RELAY, YG_LOGS_APP, "Roots", "%s: %s", path, why.msg);
-	r->root_next++;
+	r->root_next = why.code == YG_ESYSTEM ? r->root_last + 1 : r->root_next + 1;
 	fetch_roots(r);
 }
 
