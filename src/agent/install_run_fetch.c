@@ -106,7 +106,8 @@ void install_run_fetch_done(struct install_run *r)
 bool install_run_fetch_whole(struct install_run *r, const struct yg_err *why)
 {
 	struct install_run_item *item = item_of(r);
-	if (r->relay || item->form->encoding != YG_ENCODING_DELTA)
+	const struct yg_form *whole = yg_file_form(item->file);
+	if (r->relay || item->form->encoding != YG_ENCODING_DELTA || !whole)
 		return false;
 	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Delta",
 		"'%s': the delta from %.12s does not do (%s): the whole file is fetched",
@@ -115,7 +116,7 @@ bool install_run_fetch_whole(struct install_run *r, const struct yg_err *why)
 	(void)json_object_set_new(r->useless, item->form->sha256, json_true());
 	r->failed_deltas++;
 	r->of_bytes -= item->form->size;
-	item->form = yg_file_form(item->file);
+	item->form = whole;
 	item->again = false;
 	r->of_bytes += item->form->size;
 	return true;
@@ -159,6 +160,14 @@ static void fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		(void)yg_fail_cause(&why, YG_EABSENT, "content.missing", "%s", err->msg);
 	else if (why.code == YG_EAGAIN && !why.cause[0])
 		(void)yg_fail_cause(&why, YG_EAGAIN, "update.interrupted", "%s", err->msg);
+	/* A bundle has the deltas that some computers need, no others: a relay goes without them. */
+	if (r->relay && r->bundle >= 0 && why.code == YG_EABSENT &&
+		item->form->encoding == YG_ENCODING_DELTA) {
+		install_run_fetch_drop(r);
+		r->at++;
+		install_run_fetch(r);
+		return;
+	}
 	bool tried_rest = r->had > 0 && why.code != YG_EABSENT && !item->again;
 	if (is_wrong(&why) && tried_rest) {
 		item->again = true;
