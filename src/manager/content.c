@@ -33,10 +33,13 @@
  * folder, the system's CAs. It has not: programs, other paths, capabilities, any secret.
  */
 
-#define EVERY_MS    (3600LL * 1000)
-#define AGAIN_MS    (300LL * 1000) /* after a failure that may pass */
-#define ROOT_NAME   "root.json"
-#define RELAY_TRIES 4 /* addresses of relays in one check */
+#define EVERY_MS     (3600LL * 1000)
+#define AGAIN_MS     (300LL * 1000) /* after a failure that may pass */
+#define ROOT_NAME    "root.json"
+#define CACHE        "cache" /* in the TUF folder: what can be had again */
+#define PATH_BYTES   256
+#define BEHIND_MAX_S 300 /* of a clock that is not worth a line */
+#define RELAY_TRIES  4   /* addresses of relays in one check */
 
 struct content {
 	struct yg_role_env *env;
@@ -80,17 +83,43 @@ static int run_fetch(void *ctx, const char *path, size_t max, struct yg_buf *buf
 	return yg_client_text(run->client, &request, buf, &reply, err);
 }
 
+/* floor.json is no part of the cache: who empties that does not open the door to an old repository. */
+static int path_of(const char *name, char out[PATH_BYTES], struct yg_err *err)
+{
+	const char *folder = strcmp(name, "floor.json") == 0 ? "" : CACHE "/";
+	return yg_str_put(out, PATH_BYTES, "%s%s", folder, name)
+		? 0
+		: yg_fail(err, YG_ELIMIT, "'%s': name too long", name);
+}
+
 static int run_load(void *ctx, const char *name, struct yg_buf *buf, struct yg_err *err)
 {
-	return yg_fs_read(((struct run *)ctx)->content->tuf_fd, name, buf, err);
+	char path[PATH_BYTES];
+	int dir = ((struct run *)ctx)->content->tuf_fd;
+	if (path_of(name, path, err) < 0)
+		return -1;
+	if (yg_fs_read(dir, path, buf, err) == 0)
+		return 0;
+	if (err->code != YG_EFORMAT && err->sys != ELOOP)
+		return -1;
+	/* A folder or a link, in place of something that can be had again. */
+	*err = (struct yg_err){0};
+	return yg_fs_remove(dir, path, err) < 0
+		? -1
+		: yg_fail(err, YG_EABSENT, "'%s' was no file", path);
 }
 
 static int run_save(void *ctx, const char *name, struct yg_bytes bytes, struct yg_err *err)
 {
+	char path[PATH_BYTES];
 	int dir = ((struct run *)ctx)->content->tuf_fd;
+	if (path_of(name, path, err) < 0)
+		return -1;
 	if (bytes.len == 0)
-		return yg_fs_remove(dir, name, err);
-	return yg_fs_replace(dir, name, bytes, 0600, err);
+		return yg_fs_remove(dir, path, err);
+	if (yg_fs_mkdirs(dir, CACHE, 0700, err) < 0)
+		return -1;
+	return yg_fs_replace(dir, path, bytes, 0600, err);
 }
 
 static const struct yg_tuf_ops run_ops = {run_fetch, run_load, run_save};
@@ -110,6 +139,36 @@ static json_t *described(const struct yg_set *set)
 	return json_pack("{s:s, s:o}", "set", set->digest, "components", components);
 }
 
+/* What was newest before: of a component whose role is broken it still is. */
+static struct yg_set *load_set(struct content *content)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	struct yg_err why = {0};
+	if (yg_fs_read(content->tuf_fd, CACHE "/set.text", &text, &why) < 0)
+		return NULL;
+	return yg_set_parse(yg_buf_bytes(&text), &why);
+}
+
+static void save_set(struct content *content, const struct yg_set *set)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
+	struct yg_err why = {0};
+	if (yg_set_format(set, false, &text, &why) < 0 ||
+		yg_fs_mkdirs(content->tuf_fd, CACHE, 0700, &why) < 0 ||
+		yg_fs_replace(content->tuf_fd, CACHE "/set.text", yg_buf_bytes(&text), 0600, &why) <
+			0)
+		yg_log_err(YG_LOG_WARN, "content.set", &why);
+}
+
+static void log_notes(const struct yg_set_notes *notes)
+{
+	for (size_t i = 0; i < notes->count; i++)
+		if (notes->list[i].why.code && notes->list[i].taken > 0)
+			yg_log(YG_LOG_WARN, "content.component", "%s stays at version %lld: %s",
+				notes->list[i].component, (long long)notes->list[i].taken,
+				notes->list[i].why.msg);
+}
+
 static int look(struct run *run, json_t **newest, struct yg_err *err)
 {
 	struct content *content = run->content;
@@ -117,11 +176,22 @@ static int look(struct run *run, json_t **newest, struct yg_err *err)
 	if (!tuf || yg_tuf_trust(tuf, yg_buf_bytes(&content->root), err) < 0 ||
 		yg_tuf_refresh(tuf, err) < 0)
 		return -1;
+	if (yg_tuf_clock_behind(tuf) > BEHIND_MAX_S)
+		yg_log(YG_LOG_WARN, "content.clock",
+			"the clock is at least %lld s behind what the repository has signed",
+			(long long)yg_tuf_clock_behind(tuf));
+	struct yg_set_notes *notes YG_AUTO(mem) = calloc(1, sizeof(*notes));
+	struct yg_set *before YG_AUTO(yg_set) = load_set(content);
+	if (!notes)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	/* Which engines can load it is each computer's question: 0. */
 	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf,
-		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true}, NULL, err);
+		&(struct yg_set_want){.families = YG_FAMILIES_ALL, .every = true, .have = before},
+		notes, err);
 	if (!set)
 		return -1;
+	log_notes(notes);
+	save_set(content, set);
 	*newest = described(set);
 	return *newest ? 0 : yg_fail(err, YG_ESYSTEM, "out of memory");
 }

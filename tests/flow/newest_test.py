@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -52,13 +53,17 @@ def log_line(manager, word, before):
         (li for li in manager.process.log.read_text().splitlines()[before:] if word in li), None))
 
 
+def files(folder):
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+
+
 @pytest.mark.parametrize("damage,cause", [("timestamp", "timestamp"), ("gone", "refused"), ("page", "timestamp")])
 def test_what_does_not_verify_changes_nothing(made, damage, cause):
     manager = made.manager
     made.point_manager_at_source()
     first = parts.until("the newest set to be known", lambda: newest(manager))
     state = manager.root / "var/opt/yagura/manager/tuf"
-    kept = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in state.iterdir()}
+    kept = files(state)
     made.release()
     if damage == "timestamp":
         path = made.publisher.repository / "metadata/timestamp.json"
@@ -77,7 +82,7 @@ def test_what_does_not_verify_changes_nothing(made, damage, cause):
     line = log_line(manager, "content.check", before)
     assert cause in line.lower(), line
     assert newest(manager)["set"] == first["set"]
-    assert {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in state.iterdir()} == kept
+    assert files(state) == kept
 
 
 def test_without_a_root_it_says_so(made):
@@ -112,8 +117,7 @@ def test_a_relay_when_the_source_is_away(made, folder):
     assert done["outcome"] == "success", done
     # a Manager that has forgotten what it saw, and a source that is gone
     manager.process.stop()
-    for path in (manager.root / "var/opt/yagura/manager/tuf").iterdir():
-        path.unlink()
+    shutil.rmtree(manager.root / "var/opt/yagura/manager/tuf")
     made.source.process.stop()
     manager.start()
     parts.until("the relay to be known", lambda: manager.computer("relay")["agent_state"] == "online")
@@ -124,4 +128,24 @@ def test_a_relay_when_the_source_is_away(made, folder):
     parts.until("a check at the relay", lambda: newest(manager)["checked"] > checked)
     assert newest(manager)["set"] == first["set"]
     assert "content.check" not in "".join(manager.process.log.read_text().splitlines()[before:])
-    assert (manager.root / "var/opt/yagura/manager/tuf/timestamp.json").exists()
+    assert (manager.root / "var/opt/yagura/manager/tuf/cache/timestamp.json").exists()
+
+
+def test_the_manager_is_not_turned_back_either(made, folder):
+    """Its cache is gone, and somebody replays an old repository: what it has seen before is newer."""
+    manager = made.manager
+    old = folder / "old"
+    shutil.copytree(made.publisher.repository, old)
+    made.release()
+    made.point_manager_at_source()
+    newer = parts.until("the newest set to be known", lambda: newest(manager))
+    manager.process.stop()
+    shutil.rmtree(manager.root / "var/opt/yagura/manager/tuf/cache")
+    for path in sorted(made.publisher.repository.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    shutil.copytree(old, made.publisher.repository, dirs_exist_ok=True)
+    manager.start()
+    before = len(manager.process.log.read_text().splitlines())
+    made.point_manager_at_source()
+    assert "want" in log_line(manager, "content.check", before)
+    assert newest(manager)["set"] == newer["set"]
