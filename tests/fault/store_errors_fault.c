@@ -26,6 +26,7 @@ struct failing {
 	struct trace_call calls[CALLS_MAX]; /* of an undisturbed run */
 	long total, count, at;
 	int error;
+	bool hit; /* memory is asked for at other moments in each run: then it is another call, and left alone */
 };
 
 static int note_step(void *ctx, const struct trace_call *call)
@@ -41,6 +42,7 @@ static int fail_step(void *ctx, const struct trace_call *call)
 	struct failing *f = ctx;
 	if (++f->count != f->at || call->nr != f->calls[f->at - 1].nr)
 		return TRACE_GO;
+	f->hit = true;
 	return f->error;
 }
 
@@ -70,6 +72,7 @@ static void one(enum story story, struct failing *f, const char *what)
 	struct telling t;
 	story_prepare(&t, story);
 	f->count = 0;
+	f->hit = false;
 	int rc = trace_run(story_tell, &t, TRACE_ALL, fail_step, f);
 	const struct yg_err *err = &t.told->err;
 	int nr = f->calls[f->at - 1].nr;
@@ -81,7 +84,7 @@ static void one(enum story story, struct failing *f, const char *what)
 		fail_msg("%s: cause '%s': %s", what, err->cause, err->msg);
 	if (rc == 1 && !err->msg[0])
 		fail_msg("%s: no message", what);
-	if (rc == 0 && f->error != EINTR && (nr == SYS_fsync || nr == SYS_fdatasync))
+	if (rc == 0 && f->hit && f->error != EINTR && (nr == SYS_fsync || nr == SYS_fdatasync))
 		fail_msg("%s: a failed fsync was taken for a success", what);
 	story_check(&t, t.w.root, t.w.path, what);
 	story_free(&t);
@@ -114,7 +117,7 @@ static void fails_at_every_call(void **state)
 					story_names[story], f.at, trace_name(f.calls[f.at - 1].nr),
 					strerror(f.error));
 				one(story, &f, what);
-				tried++;
+				tried += f.hit;
 			}
 		}
 		printf("%s: %zu failures of its %ld calls\n", story_names[story], tried, f.total);
