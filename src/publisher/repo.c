@@ -442,8 +442,12 @@ int repo_publish(struct repo *repo, bool snapshot, struct yg_err *err)
 	if (repo_stamp(body, "timestamp", version, repo->now + repo->days.timestamp * REPO_DAY,
 		    err) < 0)
 		return -1;
-	return write_role(repo, YG_META_TIMESTAMP, "timestamp", repo->root, body,
-		"metadata/timestamp.json", &text, err);
+	if (write_role(repo, YG_META_TIMESTAMP, "timestamp", repo->root, body,
+		    "metadata/timestamp.json", &text, err) < 0)
+		return -1;
+	if (repo->timestamp)
+		repo->timestamp->version = version;
+	return 0;
 }
 
 int repo_finish(struct repo *repo, struct yg_err *err)

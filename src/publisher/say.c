@@ -70,6 +70,7 @@ static const struct {
 	{"releases", {"releases", "リリース"}},
 	{"removed", {"removed", "削除"}},
 	{"removed_names", {"removed names", "削除された名前"}},
+	{"replaced", {"replaced", "置き換えた鍵"}},
 	{"repository", {"repository", "リポジトリ"}},
 	{"role", {"role", "ロール"}},
 	{"roles", {"roles", "ロール"}},

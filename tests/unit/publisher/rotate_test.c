@@ -212,11 +212,10 @@ static void every_role(void **state)
 		json_t *out YG_AUTO(yg_json) = ok(rotate_run, &command);
 		root += cases[i].root;
 		timestamp += cases[i].timestamp;
-		assert_string_equal(json_string_value(
-					    json_array_get(json_object_get(out, "roles"), 0)),
-			cases[i].role);
-		assert_string_not_equal(text(out, "old_key"), text(out, "new_key"));
-		assert_int_equal(access(text(out, "file"), R_OK), 0);
+		const json_t *row = json_array_get(json_object_get(out, "replaced"), 0);
+		assert_string_equal(text(row, "role"), cases[i].role);
+		assert_string_not_equal(text(row, "old_key"), text(row, "new_key"));
+		assert_int_equal(access(text(row, "file"), R_OK), 0);
 		follow(place, root, timestamp);
 		/* The old key is not needed for anything that comes. */
 		done(resign_run, &place->command);
@@ -236,6 +235,38 @@ static void every_role(void **state)
 		unused += !json_is_true(json_object_get(one, "used"));
 	assert_int_equal(unused, YG_COUNT(cases));
 	assert_int_equal(json_array_size(json_object_get(list, "elsewhere")), 0);
+}
+
+/* One ceremony for all that changes. */
+static void several(void **state)
+{
+	struct place *place = *state;
+	begin(place, &place->command);
+	follow(place, 1, 1);
+	struct command command = with(place, "timestamp");
+	static const char *const more[] = {"am", "snapshot", "targets", "root", "li"};
+	memcpy(command.operands + 2, more, sizeof(more));
+	command.operand_count = 2 + YG_COUNT(more);
+	command.key = "0123456789";
+	fails(rotate_run, &command, YG_EFORMAT,
+		"--key, --public-key: want one role with them, have 6");
+	command.key = NULL;
+	{
+		json_t *out YG_AUTO(yg_json) = ok(rotate_run, &command);
+		assert_int_equal(json_array_size(json_object_get(out, "replaced")), 6);
+	}
+	follow(place, 2, 3); /* the classes, then what the root changes */
+	{
+		json_t *out YG_AUTO(yg_json) = ok(rotate_revoke, &command);
+		assert_int_equal(json_array_size(json_object_get(out, "replaced")), 6);
+	}
+	follow(place, 3, 5);
+	command.operands[3] = "timestam";
+	fails(rotate_run, &command, YG_EFORMAT,
+		"role: want root, targets, snapshot, timestamp or a class, have 'timestam'");
+	fails(rotate_revoke, &command, YG_EABSENT, "key 'timestam': no role has it");
+	done(resign_run, &place->command);
+	follow(place, 3, 6);
 }
 
 /* The old key is not there any more: readers get the new root first, and it still works. */
@@ -298,10 +329,10 @@ static void fast_forward(void **state)
 	fd_free_at(&place->repo_fd);
 	place->repo_fd = yg_fs_open_dir(AT_FDCWD, place->repo, &err);
 	struct command command = with(place, "timestamp");
+	command.operands[2] = "snapshot";
+	command.operand_count = 3;
 	done(rotate_revoke, &command);
-	command = with(place, "snapshot");
-	done(rotate_revoke, &command);
-	follow(place, 3, 3);
+	follow(place, 2, 2);
 }
 
 /* ---- a root that is signed step by step ---- */
@@ -537,6 +568,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_role, setup, teardown),
+		cmocka_unit_test_setup_teardown(several, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(fast_forward, setup, teardown),
 		cmocka_unit_test_setup_teardown(ceremony, setup, teardown),
