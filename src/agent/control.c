@@ -267,12 +267,15 @@ static ssize_t receive(struct connection *c, char *out, size_t size)
 		.msg_controllen = sizeof(space.bytes)};
 	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *with = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-	if (!with || with->cmsg_level != SOL_SOCKET || with->cmsg_type != SCM_RIGHTS ||
-		with->cmsg_len != CMSG_LEN(sizeof(int)))
+	if (!with || with->cmsg_level != SOL_SOCKET || with->cmsg_type != SCM_RIGHTS)
 		return n;
-	if (c->came >= 0)
-		(void)close(c->came);
-	memcpy(&c->came, CMSG_DATA(with), sizeof(int));
+	/* What is rounded up for alignment has room for two. */
+	size_t count = (with->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < count; i++) {
+		if (c->came >= 0)
+			(void)close(c->came);
+		memcpy(&c->came, CMSG_DATA(with) + i * sizeof(int), sizeof(int));
+	}
 	return n;
 }
 

@@ -147,6 +147,81 @@ static void another_question_meanwhile(void **unused)
 	close_scene(&s);
 }
 
+/* Send a question with so many descriptors of one pipe's writing end. */
+static void ask_with(int fd, int file, size_t count)
+{
+	int files[4];
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(files))];
+	} space = {0};
+	struct iovec piece = {(void *)(uintptr_t) "{\"do\":\"open\"}\n", 14};
+	struct msghdr msg = {.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = space.bytes,
+		.msg_controllen = CMSG_SPACE(count * sizeof(int))};
+	for (size_t i = 0; i < count; i++)
+		files[i] = file;
+	space.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(count * sizeof(int)),
+		.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&space.header), files, count * sizeof(int));
+	assert_int_equal(sendmsg(fd, &msg, 0), 14);
+}
+
+/* A file comes with a question; what nobody takes, and what is too many, is closed: the pipe ends. */
+static void files_come_and_none_stays(void **unused)
+{
+	(void)unused;
+	for (size_t count = 1; count <= 4; count++) {
+		struct scene s = {0};
+		char byte = 0;
+		int ends[2];
+		open_scene(&s);
+		assert_int_equal(control_take_fd(s.call), -1);
+		control_on_gone(s.call, NULL, NULL);
+		control_reply(s.call, json_object());
+		assert_int_equal(pipe(ends), 0);
+		ask_with(s.fd, ends[1], count);
+		(void)close(ends[1]);
+		pass(&s, 10000);
+		assert_int_equal(s.asked, 2);
+		int file = control_take_fd(s.call);
+		assert_true(file >= 0);
+		assert_int_equal(control_take_fd(s.call), -1);
+		assert_int_equal(write(file, "x", 1), 1);
+		assert_int_equal(read(ends[0], &byte, 1), 1);
+		(void)close(file);
+		assert_int_equal(read(ends[0], &byte, 1), 0);
+		(void)close(ends[0]);
+		control_on_gone(s.call, NULL, NULL);
+		control_reply(s.call, json_object());
+		s.asked = 1;
+		close_scene(&s);
+	}
+}
+
+static void a_file_that_nobody_takes_is_closed(void **unused)
+{
+	(void)unused;
+	struct scene s = {0};
+	char byte = 0;
+	int ends[2];
+	open_scene(&s);
+	assert_int_equal(pipe(ends), 0);
+	control_on_gone(s.call, NULL, NULL);
+	control_reply(s.call, json_object());
+	ask_with(s.fd, ends[1], 1);
+	(void)close(ends[1]);
+	pass(&s, 10000);
+	control_on_gone(s.call, NULL, NULL);
+	control_reply(s.call, json_object());
+	assert_int_equal(read(ends[0], &byte, 1), 0);
+	(void)close(ends[0]);
+	s.asked = 1;
+	close_scene(&s);
+}
+
 static int setup(void **unused)
 {
 	(void)unused;
@@ -169,6 +244,8 @@ int main(void)
 		cmocka_unit_test(who_only_sends_no_more_is_answered),
 		cmocka_unit_test(an_answer_ends_the_interest),
 		cmocka_unit_test(another_question_meanwhile),
+		cmocka_unit_test(files_come_and_none_stays),
+		cmocka_unit_test(a_file_that_nobody_takes_is_closed),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
