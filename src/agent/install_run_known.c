@@ -13,6 +13,7 @@
  */
 
 #define NAME_BYTES   128
+#define ALARM        "component:"
 #define BEHIND_MAX_S 300 /* of a clock that is not worth an alarm */
 
 /* ---- a relay's metadata ---- */
@@ -134,14 +135,14 @@ static void tell_component(struct install_run *r, const json_t *note, struct yg_
 	const char *cause = text_of(note, "cause");
 	json_int_t taken = json_integer_value(json_object_get(note, "taken"));
 	bool exists = taken > 0 || json_integer_value(json_object_get(note, "newest")) > 0;
-	if (!*cause || !exists || !yg_str_put(key, sizeof(key), "component:%.64s", name))
+	if (!*cause || !exists || !yg_str_put(key, sizeof(key), ALARM "%.64s", name))
 		return;
 	install_alarm_begin(r->in, key, cause, text_of(note, "message"), 20115,
 		json_pack("{s:s, s:I, s:s, s:s}", "component", name, "version", taken, "cause",
 			cause, "detail", text_of(note, "message")));
-	if (partial->code)
-		return;
 	enum yg_code code = strcmp(cause, "content.abi") == 0 ? YG_ELIMIT : YG_EUNTRUSTED;
+	if (partial->code == YG_EUNTRUSTED || partial->code == code)
+		return; /* the first of the worse kind is the one that is said */
 	if (taken > 0)
 		(void)yg_fail_cause(partial, code, "update.partial", "%s stays at version %lld: %s",
 			name, (long long)taken, text_of(note, "message"));
@@ -150,19 +151,25 @@ static void tell_component(struct install_run *r, const json_t *note, struct yg_
 			text_of(note, "message"));
 }
 
+static bool is_told(const struct install_run *r, const char *component)
+{
+	for (size_t i = 0; i < json_array_size(r->notes); i++) {
+		const json_t *note = json_array_get(r->notes, i);
+		if (strcmp(text_of(note, "component"), component) == 0 && *text_of(note, "cause"))
+			return true;
+	}
+	return false;
+}
+
+/* Alarms of components that are at their newest again, or gone from the repository. */
 static void end_components(struct install_run *r)
 {
-	for (size_t i = 0; r->set && i < r->set->count; i++) {
-		char key[YG_COMPONENT_NAME_MAX + 16];
-		const char *name = r->set->components[i]->component;
-		bool noted = false;
-		for (size_t k = 0; k < json_array_size(r->notes); k++)
-			noted = noted ||
-				(strcmp(text_of(json_array_get(r->notes, k), "component"), name) ==
-						0 &&
-					*text_of(json_array_get(r->notes, k), "cause"));
-		if (!noted && yg_str_put(key, sizeof(key), "component:%.64s", name))
-			install_alarm_end(r->in, key, 20116, json_pack("{s:s}", "component", name));
+	json_t *alarms YG_AUTO(yg_json) = install_alarm_status(r->in);
+	for (size_t i = 0; i < json_array_size(alarms); i++) {
+		const char *name = text_of(json_array_get(alarms, i), "name");
+		if (strncmp(name, ALARM, strlen(ALARM)) == 0 && !is_told(r, name + strlen(ALARM)))
+			install_alarm_end(r->in, name, 20116,
+				json_pack("{s:s}", "component", name + strlen(ALARM)));
 	}
 }
 
@@ -202,7 +209,7 @@ static void tell_components(struct install_run *r)
 
 void install_run_known_ended(struct install_run *r)
 {
-	if (!r->answered)
+	if (!r->answered && !r->expired.code)
 		return;
 	if (r->expired.code) {
 		if (r->run.outcome == YG_JOB_SUCCESS) { /* it healed what was damaged, no more */
@@ -215,6 +222,8 @@ void install_run_known_ended(struct install_run *r)
 	} else {
 		install_alarm_end(r->in, "expired", 20112, json_object());
 	}
+	if (!r->answered)
+		return;
 	if (r->behind > BEHIND_MAX_S) {
 		char text[96];
 		(void)!yg_str_put(text, sizeof(text), "at least %lld seconds",
