@@ -48,22 +48,23 @@ struct command {
 	int64_t now;     /* seconds since the epoch */
 	int64_t abi_min, abi_max;
 	int64_t root_keys, threshold;
-	int64_t if_due;     /* days; 0: sign in any case */
-	int64_t max_shrink; /* percent of a feed's entries that may go */
-	int64_t keep;       /* versions of a component */
-	int64_t limit;      /* names that are listed */
-	int64_t deltas;     /* from so many versions before */
+	int64_t if_due;        /* days; 0: sign in any case */
+	int64_t max_shrink;    /* percent of a feed's entries that may go */
+	int64_t keep;          /* versions of a component */
+	int64_t limit;         /* names that are listed */
+	int64_t deltas;        /* from so many versions before */
 	int64_t delta_seconds; /* begin no delta after so long; 0: no limit */
-	int64_t grace; /* days that readers of older metadata have */
-	int64_t warn;  /* days before expiry that are worth a word */
-	int64_t since; /* seconds since the epoch, or 0 */
-	int level;          /* of zstd */
-	int waves;          /* of options.c's list of presets; 0: none */
-	int feed;           /* --format, in the order of its words; 0: found out */
+	int64_t grace;         /* days that readers of older metadata have */
+	int64_t warn;          /* days before expiry that are worth a word */
+	int64_t since;         /* seconds since the epoch, or 0 */
+	int level;             /* of zstd */
+	int waves;             /* of options.c's list of presets; 0: none */
+	int feed;              /* --format, in the order of its words; 0: found out */
 	enum yg_key_type key_type;
 	enum yg_lang lang;
 	struct repo_days days;
-	bool json, force, deep, dry_run, all, pause, unpack, plain_keys, drop, no_engine, ask, unsigned_too;
+	bool json, force, deep, dry_run, all, pause, unpack, plain_keys, drop, no_engine, ask,
+		unsigned_too;
 };
 
 /* The key folder that the command names, or "<repo>.keys", and the media. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
-#include "publisher/bundle.h"
 #include "publisher/verbs.h"
+#include "publisher/bundle.h"
 
 #include <string.h>
 
