@@ -385,8 +385,8 @@ static int sign_text(const struct keys *keys, const struct keys_ref *ref, struct
 		return -1;
 	if (strcmp(id, ref->id) != 0)
 		return yg_fail(err, YG_EFORMAT,
-			"key '%s': %s.pub is of another key: remove it, it is made again",
-			ref->name, ref->name);
+			"key '%s': '%s.pub' is the public half of another key than '%s.pem' is",
+			ref->name, ref->name, ref->name);
 	if (yg_sign_make(key, text, raw, &len, err) < 0)
 		return -1;
 	yg_str_hex(raw, len, hex);

@@ -297,6 +297,33 @@ static void lost_key(void **state)
 	}
 }
 
+/* Without the old key the root comes first; a publisher that was killed right then goes on from there. */
+static void killed_after_root(void **state)
+{
+	struct place *place = *state;
+	struct yg_err err = {0};
+	char path[128], timestamp[128];
+	static const char *const roles[] = {"timestamp", "targets"};
+	begin(place, &place->command);
+	assert_true(yg_str_put(timestamp, sizeof(timestamp), "%s/metadata/timestamp.json",
+		place->repo));
+	for (size_t i = 0; i < YG_COUNT(roles); i++) {
+		struct yg_buf before YG_AUTO(yg_buf) = YG_BUF(YG_TUF_TIMESTAMP_MAX);
+		struct command command = with(place, roles[i]);
+		assert_int_equal(yg_fs_read(AT_FDCWD, timestamp, &before, &err), 0);
+		assert_true(yg_str_put(path, sizeof(path), "%s/%s.pem", place->keys, roles[i]));
+		assert_int_equal(yg_fs_remove(AT_FDCWD, path, &err), 0);
+		done(rotate_revoke, &command);
+		assert_int_equal(yg_fs_replace(AT_FDCWD, timestamp, yg_buf_bytes(&before), 0644,
+					 &err),
+			0);
+		fails(verify_run, &place->command, YG_EUNTRUSTED, i == 0 ? "timestamp" : "targets");
+		done(resign_run, &place->command);
+		done(verify_run, &place->command);
+	}
+	follow(place, 3, 5);
+}
+
 /* ---- somebody else has the keys ---- */
 
 /* Whoever has the online keys can say that all is much newer: after new keys, clients come back. */
@@ -541,6 +568,33 @@ static void thresholds(void **state)
 	follow(place, 1, 1);
 }
 
+/* Somebody copied a key over another, or lost what lay beside it. */
+static void mixed_up(void **state)
+{
+	struct place *place = *state;
+	struct yg_err err = {0};
+	char line[512];
+	begin(place, &place->command);
+	assert_true(
+		yg_str_put(line, sizeof(line), "cp %s/li.pem %s/am.pem", place->keys, place->keys));
+	assert_int_equal(system(line), 0);
+	struct command resign = place->command;
+	resign.roles[0] = "am";
+	resign.role_count = 1;
+	fails(resign_run, &resign, YG_EFORMAT,
+		"key 'am': 'am.pub' is the public half of another key than 'am.pem' is");
+	assert_true(yg_str_put(line, sizeof(line), "%s/am.pub", place->keys));
+	assert_int_equal(yg_fs_remove(AT_FDCWD, line, &err), 0);
+	fails(resign_run, &resign, YG_EABSENT,
+		"role 'am': none of its 1 keys is in the key folder");
+	/* Without the public half the private one says which key it is. */
+	assert_true(yg_str_put(line, sizeof(line), "%s/li.pub", place->keys));
+	assert_int_equal(yg_fs_remove(AT_FDCWD, line, &err), 0);
+	resign.roles[0] = "li";
+	done(resign_run, &resign);
+	follow(place, 1, 2);
+}
+
 /* A pending root of somebody else's making. */
 static void malformed(void **state)
 {
@@ -570,11 +624,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_role, setup, teardown),
 		cmocka_unit_test_setup_teardown(several, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(killed_after_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(fast_forward, setup, teardown),
 		cmocka_unit_test_setup_teardown(ceremony, setup, teardown),
 		cmocka_unit_test_setup_teardown(made_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(stolen_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(thresholds, setup, teardown),
+		cmocka_unit_test_setup_teardown(mixed_up, setup, teardown),
 		cmocka_unit_test(malformed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
