@@ -189,7 +189,12 @@ void tuf_floor_raise_timestamp(struct yg_tuf *tuf)
 	(void)yg_meta_file(tuf->timestamp, "snapshot.json", &snapshot);
 	lift(&tuf->floor, &tuf->floor.timestamp, tuf->timestamp->version);
 	lift(&tuf->floor, &tuf->floor.snapshot, snapshot.version);
-	lift(&tuf->floor, &tuf->floor.time, tuf->timestamp->signed_at);
+	/* The newest version tells the time, not the latest time any version told: versions cannot go back. */
+	int64_t time = tuf->timestamp->signed_at;
+	if (time == 0 || time == tuf->floor.time)
+		return;
+	tuf->floor.time = time;
+	tuf->floor.changed = true;
 }
 
 /* All that the snapshot lists, whether it was ever fetched or not: none of it may go back (5.5.5). */

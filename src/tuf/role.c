@@ -37,14 +37,14 @@ static int check_timestamp(const struct yg_meta *old, const struct yg_meta *fres
 	return 0;
 }
 
-/* What is trusted from here on, `fresh` or the one that was kept, may tell a later time than the computer's
- * clock; then the root is judged by it too.
+/* A timestamp says itself how late it is at least; only one that does not is judged by what an earlier one
+ * said. So a publisher whose clock was wrong puts that right with the next one.
  */
-static int accept_timestamp(struct yg_tuf *tuf, struct yg_err *err)
+static int check_timestamp_expiry(const struct yg_tuf *tuf, const struct yg_meta *timestamp,
+	struct yg_err *err)
 {
-	int64_t before = tuf_state_time(tuf);
-	tuf_floor_raise_timestamp(tuf);
-	return tuf_state_time(tuf) == before ? 0 : tuf_root_check_expiry(tuf, err);
+	int64_t known = timestamp->signed_at ? timestamp->signed_at : tuf->floor.time;
+	return tuf_state_check_expiry(tuf, timestamp, tuf->now < known ? known : tuf->now, err);
 }
 
 static int take_timestamp(struct yg_tuf *tuf, struct yg_bytes text, struct yg_err *err)
@@ -55,7 +55,7 @@ static int take_timestamp(struct yg_tuf *tuf, struct yg_bytes text, struct yg_er
 	if (!fresh || yg_meta_verify(tuf->root, "timestamp", fresh, err) < 0 ||
 		check_timestamp(tuf->timestamp, fresh, &same, err) < 0 ||
 		tuf_floor_check_timestamp(tuf, same ? tuf->timestamp : fresh, err) < 0 ||
-		tuf_state_check_expiry(tuf, same ? tuf->timestamp : fresh, err) < 0)
+		check_timestamp_expiry(tuf, same ? tuf->timestamp : fresh, err) < 0)
 		return yg_wrap(err, "timestamp.json");
 	if (same)
 		return 0;
@@ -74,7 +74,9 @@ int tuf_role_timestamp(struct yg_tuf *tuf, struct yg_err *err)
 	if (tuf_state_fetch(tuf, "metadata/timestamp.json", YG_TUF_TIMESTAMP_MAX, &text, err) < 0 ||
 		take_timestamp(tuf, yg_buf_bytes(&text), err) < 0)
 		return -1;
-	return accept_timestamp(tuf, err);
+	/* What is trusted from here on may tell a later time than the clock: the root is judged by it, too. */
+	tuf_floor_raise_timestamp(tuf);
+	return tuf_root_check_expiry(tuf, tuf_state_time(tuf), err);
 }
 
 /* ---- snapshot, targets and delegated roles: 5.5, 5.6 ---- */
@@ -96,7 +98,8 @@ static struct yg_meta *load_announced(struct yg_tuf *tuf, enum yg_meta_type type
 	struct yg_err why = {0};
 	struct yg_meta *meta YG_AUTO(yg_meta) = tuf_state_load(tuf, type, role, by, max, &text);
 	if (!meta || yg_meta_check(want, yg_buf_bytes(&text), &why) < 0 ||
-		check_version(want, meta, &why) < 0 || tuf_state_check_expiry(tuf, meta, &why) < 0)
+		check_version(want, meta, &why) < 0 ||
+		tuf_state_check_expiry(tuf, meta, tuf_state_time(tuf), &why) < 0)
 		return NULL;
 	return yg_take(meta);
 }
@@ -155,7 +158,7 @@ static struct yg_meta *fetch_announced(struct yg_tuf *tuf, enum yg_meta_type typ
 	if (!meta || yg_meta_verify(by, role, meta, err) < 0 ||
 		check_version(want, meta, err) < 0 ||
 		(type == YG_META_SNAPSHOT && check_snapshot(tuf, old, meta, err) < 0) ||
-		tuf_state_check_expiry(tuf, meta, err) < 0) {
+		tuf_state_check_expiry(tuf, meta, tuf_state_time(tuf), err) < 0) {
 		(void)yg_wrap(err, "%s", path);
 		return NULL;
 	}

@@ -175,9 +175,9 @@ static int step_root(struct yg_tuf *tuf, bool *more, struct yg_err *err)
 	return 0;
 }
 
-int tuf_root_check_expiry(const struct yg_tuf *tuf, struct yg_err *err)
+int tuf_root_check_expiry(const struct yg_tuf *tuf, int64_t time, struct yg_err *err)
 {
-	if (tuf_state_check_expiry(tuf, tuf->root, err) < 0)
+	if (tuf_state_check_expiry(tuf, tuf->root, time, err) < 0)
 		return yg_wrap(err, "%lld.root.json", (long long)tuf->root->version);
 	return 0;
 }
@@ -192,5 +192,5 @@ int tuf_root_update(struct yg_tuf *tuf, struct yg_err *err)
 	if (tuf_floor_check_root(tuf, err) < 0)
 		return -1;
 	tuf_floor_raise_root(tuf);
-	return tuf_root_check_expiry(tuf, err);
+	return tuf_root_check_expiry(tuf, tuf->now, err);
 }

@@ -72,10 +72,10 @@ int tuf_state_save(struct yg_tuf *tuf, const char *role, struct yg_bytes text, s
 	return 0;
 }
 
-int tuf_state_check_expiry(const struct yg_tuf *tuf, const struct yg_meta *meta, struct yg_err *err)
+int tuf_state_check_expiry(const struct yg_tuf *tuf, const struct yg_meta *meta, int64_t time,
+	struct yg_err *err)
 {
 	char at[YG_CLOCK_TEXT], now[YG_CLOCK_TEXT], clock[YG_CLOCK_TEXT];
-	int64_t time = tuf_state_time(tuf);
 	if (time < meta->expires)
 		return 0;
 	yg_clock_format(meta->expires, at);

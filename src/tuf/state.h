@@ -59,6 +59,8 @@ struct yg_meta *tuf_state_load(struct yg_tuf *tuf, enum yg_meta_type type, const
 int tuf_state_save(struct yg_tuf *tuf, const char *role, struct yg_bytes text, struct yg_err *err)
 	YG_MUST_CHECK;
 
-/* errors  tuf.expired */
-int tuf_state_check_expiry(const struct yg_tuf *tuf, const struct yg_meta *meta, struct yg_err *err)
-	YG_MUST_CHECK;
+/* in      time  to judge by: tuf_state_time, where nothing else is said
+ * errors  tuf.expired
+ */
+int tuf_state_check_expiry(const struct yg_tuf *tuf, const struct yg_meta *meta, int64_t time,
+	struct yg_err *err) YG_MUST_CHECK;

@@ -32,24 +32,24 @@
  *     tuf.missing       YG_EABSENT     the source lacks a file that signed metadata names
  *     tuf.root          YG_EABSENT     no root was given and none is kept
  *
- * Failures of fetch keep the code and the cause that fetch gave them, if it gave one. What was trusted before a
- * failure stays trusted: the next refresh goes on from there, and yg_tuf_use_kept() goes on with it when
- * nothing newer is to be had ("tuf.expired", no network): expired metadata is a reason for an alarm, never
- * one to stop protecting.
+ * Failures of fetch keep the code and the cause that fetch gave them, if it gave one. What was trusted
+ * before a failure stays trusted: the next refresh goes on from there, and yg_tuf_use_kept() goes on with
+ * it when nothing newer is to be had ("tuf.expired", no network): expired metadata is a reason for an
+ * alarm, never one to stop protecting.
  *
- * The floor. Beside the metadata the client keeps "floor.json": the versions of root, timestamp, snapshot and
- * each targets role that were ever trusted, and the newest time that was signed. Whoever keeps it in another
- * place than the metadata (its name is the only one that does not belong to the cache) may lose or wipe the
- * cache and still refuses all that is older ("tuf.rollback"). It is written after the metadata that raises it.
- * New keys of timestamp or snapshot lower it, once, together with what the specification deletes (5.3.11). A
- * floor that is absent or malformed is made again from what is trusted.
+ * The floor. Beside the metadata the client keeps "floor.json": the versions of root, timestamp, snapshot
+ * and each role that the snapshot lists, as they were last trusted, and the time that was signed. Whoever
+ * keeps it in another place than the metadata (it is the only name that does not belong to the cache) may
+ * lose or wipe the cache and still refuses all that is older ("tuf.rollback"). It is written after the
+ * metadata that raises it. New keys of timestamp or snapshot lower it, once, together with what the
+ * specification deletes (5.3.11). A floor that is absent or malformed is made again from what is trusted.
  *
- * Time. The publisher may write `"signed_at": "2026-11-21T22:47:43Z"` into the signed part of timestamp; others
- * ignore it as an unknown member, and so does this client when it is no such text or not before `expires`.
- * The newest one trusted is the last known time. Expiry is judged at max(now, last known time), so that turning a clock back
- * thaws nothing. The computer's own clock never enters the floor: one that once was far ahead would else
- * make everything look expired for ever. New keys of timestamp or snapshot forget the time that the old
- * ones signed.
+ * Time. The publisher may write `"signed_at": "2026-11-21T22:47:43Z"` into the signed part of timestamp;
+ * others ignore it as an unknown member, and so does this client when it is no such text or not before
+ * `expires`. What the newest timestamp says is the last known time, and expiry is judged at max(now, last
+ * known time): turning a clock back thaws nothing. A newer timestamp may say an earlier time, so that a
+ * publisher's wrong clock is put right. The computer's own clock never enters the floor: one that once was far
+ * ahead would else make everything look expired for ever.
  */
 
 #define YG_TUF_ROOT_MAX        (512u << 10) /* bytes */
@@ -76,7 +76,8 @@ struct yg_tuf_ops {
 	/* What `save` was last given under this name: "root.json", "root@2.json" (every later version),
 	 * "timestamp.json", "snapshot.json", "targets.json", "<role>.json", and "floor.json". Names
 	 * are safe as one path component; unusual characters of a role are percent-encoded, and a name
-	 * that would be too long for that is "role@<sha256 of the role's name>.json".
+	 * that would be too long for that, or one that is taken ("floor", "installed"), is
+	 * "role@<sha256 of the role's name>.json".
 	 * errors  YG_EABSENT; any other failure is taken as a broken cache and fetched again, except
 	 *         for roots and the floor, where it is the failure of the refresh
 	 */
@@ -116,10 +117,11 @@ int yg_tuf_trust(struct yg_tuf *tuf, struct yg_bytes root, struct yg_err *err) Y
 /* Root, timestamp, snapshot, targets: 5.3 to 5.6. */
 int yg_tuf_refresh(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
 
-/* Instead of a refresh, or after one that failed: take what is kept, expired or not, and ask the source for no
- * metadata. Signatures are checked as ever, by the newest root; versions need not fit each other, for a
- * refresh that broke off keeps the first files of a new release beside the last ones of the old.
- * yg_tuf_find, yg_tuf_get and yg_tuf_each then answer from it; yg_tuf_expires tells what to warn of. Nothing is saved.
+/* Instead of a refresh, or after one that failed: take what is kept, expired or not, and ask the source
+ * for no metadata. Signatures are checked as ever, by the newest root; versions need not fit each other,
+ * for a refresh that broke off keeps the first files of a new release beside the last ones of the old.
+ * yg_tuf_find, yg_tuf_get and yg_tuf_each then answer from it; yg_tuf_expires tells what to warn of.
+ * Nothing is saved.
  * errors  YG_EABSENT cause tuf.missing: no valid targets metadata is kept; tuf.root; those of load
  */
 int yg_tuf_use_kept(struct yg_tuf *tuf, struct yg_err *err) YG_MUST_CHECK;
@@ -153,12 +155,12 @@ int64_t yg_tuf_version(const struct yg_tuf *tuf, const char *role);
 /* Seconds since the epoch when trusted metadata expires; 0 if none. */
 int64_t yg_tuf_expires(const struct yg_tuf *tuf, const char *role);
 
-/* The newest time that the repository has signed, as far as known: seconds since the epoch, 0 if none.
+/* When the newest timestamp was signed, as far as known: seconds since the epoch, 0 if none.
  * Valid after a refresh, whatever became of it, and after yg_tuf_use_kept.
  */
 int64_t yg_tuf_known_time(const struct yg_tuf *tuf);
 
 /* Seconds by which `now` is behind that time: the computer's clock is wrong by at least so much; 0 if it
- * is not behind.
+ * is not behind. A few minutes may be the publisher's clock.
  */
 int64_t yg_tuf_clock_behind(const struct yg_tuf *tuf);

@@ -420,6 +420,36 @@ static void clock_back_root(void **state)
 	sim_done(&sim);
 }
 
+/* A publisher's clock that was months ahead is put right with the next timestamp. */
+static void publisher_ahead(void **state)
+{
+	(void)state;
+	struct sim sim;
+	sim_init(&sim);
+	(void)json_object_set_new(sim.root, "expires", json_string("2027-04-01T00:00:00Z"));
+	sim_bump(sim.root);
+	sim_write(&sim, sim.root, "root", "root", NULL);
+	sign_at(&sim, "2027-05-01T00:00:00Z");
+	run_fails(&sim, "tuf.expired",
+		"2.root.json: expired at 2027-04-01T00:00:00Z, it is 2027-05-01T00:00:00Z at least (this "
+		"computer's clock says 2027-01-15T08:00:00Z)");
+	run_fails(&sim, "tuf.expired",
+		"2.root.json: expired at 2027-04-01T00:00:00Z, it is 2027-05-01T00:00:00Z at least (this "
+		"computer's clock says 2027-01-15T08:00:00Z)");
+	sign_at(&sim, "2027-01-15T08:00:00Z");
+	check_time(&sim, SIM_NOW, 0);
+	/* A timestamp that says nothing is judged by what the one before said. */
+	(void)json_object_del(sim.timestamp, "signed_at");
+	(void)json_object_set_new(sim.timestamp, "expires", json_string("2027-01-15T07:00:00Z"));
+	sim_next(&sim);
+	sim_publish(&sim);
+	sim.now = SIM_NOW - DAY;
+	run_fails(&sim, "tuf.expired",
+		"timestamp.json: expired at 2027-01-15T07:00:00Z, it is 2027-01-15T08:00:00Z at least "
+		"(this computer's clock says 2027-01-14T08:00:00Z)");
+	sim_done(&sim);
+}
+
 /* A clock that was once years ahead is forgotten when it is right again. */
 static void clock_ahead(void **state)
 {
@@ -515,6 +545,7 @@ int main(void)
 		cmocka_unit_test(signed_times),
 		cmocka_unit_test(clock_back),
 		cmocka_unit_test(clock_back_root),
+		cmocka_unit_test(publisher_ahead),
 		cmocka_unit_test(clock_ahead),
 		cmocka_unit_test(kept),
 		cmocka_unit_test(kept_half),
