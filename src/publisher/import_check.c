@@ -310,7 +310,8 @@ static int try_suricata(const char *folder, const struct scratch *scratch, const
 	return ask("suricata", tool, argv, logs, "the rules", err);
 }
 
-static int try_yarac(const char *folder, const char *tool, struct yg_err *err)
+/* *asked: there were rules. */
+static int try_yarac(const char *folder, const char *tool, bool *asked, struct yg_err *err)
 {
 	struct dirent **list = NULL;
 	int count = scandir(folder, &list, NULL, alphasort);
@@ -319,8 +320,10 @@ static int try_yarac(const char *folder, const char *tool, struct yg_err *err)
 		char path[1024];
 		char *argv[] = {ARG("yarac"), path, ARG("/dev/null"), NULL};
 		if (bad == 0 && feed_ext(list[i]->d_name, " yar yara ") &&
-			yg_str_put(path, sizeof(path), "%s/%s", folder, list[i]->d_name))
+			yg_str_put(path, sizeof(path), "%s/%s", folder, list[i]->d_name)) {
+			*asked = true;
 			bad = ask("yarac", tool, argv, folder, list[i]->d_name, err);
+		}
 		free(list[i]);
 	}
 	free(list);
@@ -344,9 +347,10 @@ int import_check_content(const struct command *command, const struct scratch *sc
 	if (!role || !list ||
 		!yg_str_put(folder, sizeof(folder), "%s/set/%s", scratch->path, command->component))
 		return yg_fail(err, YG_ELIMIT, "path too long");
-	if (strcmp(role, "am") == 0 && strcmp(command->component, "am-pattern") != 0 &&
-		import_tool_find("yarac", tool, sizeof(tool)) &&
-		(note(list, "yarac", err) < 0 || try_yarac(folder, tool, err) < 0))
+	bool rules = false;
+	if (strcmp(role, "am") == 0 && import_tool_find("yarac", tool, sizeof(tool)) &&
+		(try_yarac(folder, tool, &rules, err) < 0 ||
+			(rules && note(list, "yarac", err) < 0)))
 		return -1;
 	if (strcmp(role, "am") == 0 &&
 		(note(list, "libclamav", err) < 0 || try_engine(command, scratch, loaded, err) < 0))
