@@ -190,8 +190,8 @@ static const char *repair_mirror(struct install *in, char *out, size_t size)
 {
 	if (!in->mirror)
 		return "";
-	install_mirror_check(in->mirror);
-	const struct install_mirror_damage found = install_mirror_damage(in->mirror);
+	install_mirror_object_check(in->mirror);
+	const struct install_mirror_damage found = install_mirror_object_damage(in->mirror);
 	if (found.count > 0)
 		install_event(in, 20105,
 			json_pack("{s:s, s:s, s:I}", "path", found.path, "object", found.object,

@@ -143,25 +143,22 @@ bool install_mirror_knows(struct install_mirror *mirror, const char *path);
 
 /* What was found damaged. */
 struct install_mirror_damage {
-	uint32_t checked; /* by install_mirror_check */
+	uint32_t checked; /* by install_mirror_object_check */
 	uint32_t count;
 	char path[128]; /* the first: "relay/objects/ab/abcd…" */
 	char object[YG_SHA256_TEXT];
 };
 
 /* Since this was asked last. */
-struct install_mirror_damage install_mirror_damage(struct install_mirror *mirror);
+struct install_mirror_damage install_mirror_object_damage(struct install_mirror *mirror);
 /* Read every object now, and remove those that are damaged: nobody gets them, the next run fetches them. */
-void install_mirror_check(struct install_mirror *mirror);
-/* Believe no object that was found good before. */
-void install_mirror_distrust(struct install_mirror *mirror);
+void install_mirror_object_check(struct install_mirror *mirror);
 
 /* Whether a transfer form is there and good: hashed, unless that was done within a day and nobody touched the
  * file since.
  */
-bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form);
-int install_mirror_new_object(struct install_mirror *mirror, struct yg_err *err) YG_MUST_CHECK;
-int install_mirror_add(struct install_mirror *mirror, int fd, const struct yg_form *form,
+bool install_mirror_object_has(struct install_mirror *mirror, const struct yg_form *form);
+int install_mirror_object_add(struct install_mirror *mirror, int fd, const struct yg_form *form,
 	struct yg_err *err) YG_MUST_CHECK;
 
 /* True when what was noted and the set are just what is served already. */

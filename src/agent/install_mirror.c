@@ -6,12 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/install_impl.h"
-#include "content/codec.h"
-#include "core/clock.h"
+#include "agent/install_mirror_impl.h"
 #include "core/fs.h"
 #include "core/json.h"
-#include "core/log.h"
 #include "core/str.h"
 
 /* ROOT/relay/{metadata,targets,objects}: the tree of docs/repository.md, filled in its order, with
@@ -19,35 +16,32 @@
  * metadata of the last publication, for agents that are in the middle of it; root metadata for ever.
  */
 
-#define BASE        "relay"
 #define STATE       "state/relay.json"
 #define DESCRIPTION "state/relay-set.json" /* of the set, with forms */
 #define STATE_MAX   (64u << 20)
-#define NOTE_MAX    (8u << 20) /* bytes of one file of metadata */
-#define NOTES_MAX   128        /* files in one run */
-#define PATH_BYTES  256
 #define TIMESTAMP   "metadata/timestamp.json"
-#define TRUST_S                                                                                    \
-	86400 /* seconds that an object that nobody wrote to counts as good after it was hashed */
-#define DEPTH_MAX 3 /* folders below one of the three */
+#define DEPTH_MAX   3 /* folders below one of the three */
 
-struct note {
-	char path[PATH_BYTES];
-	struct yg_buf bytes;
-};
-
-struct install_mirror {
-	int root;
-	char set[YG_SHA256_TEXT];
-	json_t *now,
-		*before; /* {path: true} of all files but roots, of this set and the one before */
-	json_t *last;    /* of this set, as published before; each may be NULL: none */
-	json_t *good;    /* {path: {stamp, at}}: objects that were hashed */
-	struct install_mirror_damage damage;
-	struct note notes[NOTES_MAX];
-	size_t note_count;
-	const struct yg_set *also; /* of the run under way */
-};
+int install_mirror_folder(struct install_mirror *mirror, const char *folder, struct yg_err *err)
+{
+	struct yg_err why = {0};
+	if (yg_fs_mkdirs(mirror->root, folder, 0755, &why) == 0)
+		return 0;
+	if (why.sys != ENOTDIR && why.sys != EEXIST) {
+		*err = why;
+		return -1;
+	}
+	char part[MIRROR_FULL] = "";
+	for (size_t i = 0; folder[i] && i + 1 < sizeof(part); i++) {
+		struct stat st;
+		part[i] = folder[i];
+		if ((folder[i + 1] == '/' || !folder[i + 1]) &&
+			fstatat(mirror->root, part, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			!S_ISDIR(st.st_mode) && yg_fs_remove(mirror->root, part, err) < 0)
+			return -1;
+	}
+	return yg_fs_mkdirs(mirror->root, folder, 0755, err);
+}
 
 static json_t *kept_list(const json_t *state, const char *key)
 {
@@ -87,12 +81,13 @@ struct install_mirror *install_mirror_new(int root, struct yg_err *err)
 		(void)yg_fail_sys(err, errno, "opening what the relay serves");
 		return NULL;
 	}
-	static const char *const folders[] = {BASE "/metadata", BASE "/targets", BASE "/objects"};
+	static const char *const folders[] = {MIRROR_BASE "/metadata", MIRROR_BASE "/targets",
+		MIRROR_BASE "/objects"};
 	for (size_t i = 0; i < YG_COUNT(folders); i++)
-		if (yg_fs_mkdirs(mirror->root, folders[i], 0755, err) < 0)
+		if (install_mirror_folder(mirror, folders[i], err) < 0)
 			return NULL;
 	/* Without the file that agents start from, nothing is served, whatever else lies there. */
-	int timestamp YG_AUTO(fd) = yg_fs_open(mirror->root, BASE "/" TIMESTAMP, &why);
+	int timestamp YG_AUTO(fd) = yg_fs_open(mirror->root, MIRROR_BASE "/" TIMESTAMP, &why);
 	if (timestamp >= 0 && load_state(mirror, &why) < 0)
 		mirror->set[0] = 0;
 	return yg_take(mirror);
@@ -158,162 +153,50 @@ static bool ends(const char *text, const char *with)
 
 int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
 {
-	if (!yg_str_path_ok(path, PATH_BYTES - 1) ||
+	if (!yg_str_path_ok(path, MIRROR_PATH - 1) ||
 		(!starts(path, "metadata/") && !starts(path, "targets/")))
 		return yg_fail(err, YG_EFORMAT, "'%s': not a file of a repository", path);
-	struct note *note = NULL;
+	struct mirror_note *note = NULL;
 	for (size_t i = 0; i < mirror->note_count && !note; i++)
 		if (strcmp(mirror->notes[i].path, path) == 0)
 			note = &mirror->notes[i];
-	if (!note && mirror->note_count == NOTES_MAX)
-		return yg_fail(err, YG_ELIMIT, "more than %d files of metadata", NOTES_MAX);
+	if (!note && mirror->note_count == MIRROR_NOTES_MAX)
+		return yg_fail(err, YG_ELIMIT, "more than %d files of metadata", MIRROR_NOTES_MAX);
 	if (!note)
 		note = &mirror->notes[mirror->note_count++];
 	yg_buf_free(&note->bytes);
-	note->bytes = YG_BUF(NOTE_MAX);
+	note->bytes = YG_BUF(MIRROR_NOTE_MAX);
 	memcpy(note->path, path, strlen(path) + 1);
 	return yg_fs_read_fd(fd, &note->bytes, err);
 }
 
-static int full_path(const char *path, char out[PATH_BYTES + sizeof(BASE)], struct yg_err *err)
+int install_mirror_path(const char *path, char out[MIRROR_FULL], struct yg_err *err)
 {
-	if (!yg_str_put(out, PATH_BYTES + sizeof(BASE), BASE "/%s", path))
+	if (!yg_str_put(out, MIRROR_FULL, MIRROR_BASE "/%s", path))
 		return yg_fail(err, YG_ELIMIT, "'%s': path too long", path);
 	return 0;
 }
 
 bool install_mirror_knows(struct install_mirror *mirror, const char *path)
 {
-	char full[PATH_BYTES + sizeof(BASE)];
+	char full[MIRROR_FULL];
 	struct yg_err why = {0};
 	struct stat st;
 	return install_mirror_noted(mirror, path) ||
-		(full_path(path, full, &why) == 0 &&
+		(install_mirror_path(path, full, &why) == 0 &&
 			fstatat(mirror->root, full, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			S_ISREG(st.st_mode));
 }
 
-/* What changes whenever somebody writes to a file, or puts another in its place. */
-static bool stamp_of(int fd, char out[128])
-{
-	struct stat st;
-	return fstat(fd, &st) == 0 &&
-		yg_str_put(out, 128, "%llu %lld %lld.%09ld %lld.%09ld",
-			(unsigned long long)st.st_ino, (long long)st.st_size,
-			(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-			(long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
-}
-
-static bool is_trusted(const struct install_mirror *mirror, const char *path, int fd)
-{
-	char stamp[128];
-	const json_t *known = json_object_get(mirror->good, path);
-	const char *then = json_string_value(json_object_get(known, "stamp"));
-	int64_t age = yg_clock_mono_ms() / 1000 - json_integer_value(json_object_get(known, "at"));
-	return then && age < TRUST_S && stamp_of(fd, stamp) && strcmp(stamp, then) == 0;
-}
-
-static void trust(struct install_mirror *mirror, const char *path, int fd)
-{
-	char stamp[128];
-	if (stamp_of(fd, stamp))
-		(void)json_object_set_new(mirror->good, path,
-			json_pack("{s:s, s:I}", "stamp", stamp, "at",
-				(json_int_t)(yg_clock_mono_ms() / 1000)));
-}
-
-void install_mirror_distrust(struct install_mirror *mirror)
-{
-	(void)json_object_clear(mirror->good);
-}
-
-static void note_damage(struct install_mirror *mirror, const char *path, const char *sha256)
-{
-	yg_log(YG_LOG_WARN, "relay.damaged", "'%s' is damaged, it is fetched again", path);
-	if (mirror->damage.count++ > 0)
-		return;
-	(void)!yg_str_put(mirror->damage.path, sizeof(mirror->damage.path), "%s", path);
-	(void)!yg_str_put(mirror->damage.object, sizeof(mirror->damage.object), "%s", sha256);
-}
-
-struct install_mirror_damage install_mirror_damage(struct install_mirror *mirror)
-{
-	struct install_mirror_damage found = mirror->damage;
-	mirror->damage = (struct install_mirror_damage){0};
-	return found;
-}
-
-bool install_mirror_has(struct install_mirror *mirror, const struct yg_form *form)
-{
-	struct yg_err why = {0};
-	char object[YG_OBJECT_PATH];
-	char path[PATH_BYTES + sizeof(BASE)];
-	char sha256[YG_SHA256_TEXT];
-	uint64_t size = 0;
-	yg_form_path(form, object);
-	if (full_path(object, path, &why) < 0)
-		return false;
-	int fd YG_AUTO(fd) = yg_fs_open(mirror->root, path, &why);
-	if (fd < 0)
-		return false;
-	if (is_trusted(mirror, object, fd))
-		return true;
-	if (yg_codec_hash(fd, sha256, &size, &why) == 0 && size == form->size &&
-		strcmp(sha256, form->sha256) == 0) {
-		trust(mirror, object, fd);
-		return true;
-	}
-	(void)json_object_del(mirror->good, object);
-	note_damage(mirror, path, form->sha256);
-	return false;
-}
-
-int install_mirror_new_object(struct install_mirror *mirror, struct yg_err *err)
-{
-	if (yg_fs_mkdirs(mirror->root, BASE "/objects", 0755, err) < 0)
-		return -1;
-	int dir YG_AUTO(fd) = yg_fs_open_dir(mirror->root, BASE "/objects", err);
-	return dir < 0 ? -1 : yg_fs_tmpfile(dir, err);
-}
-
-int install_mirror_add(struct install_mirror *mirror, int fd, const struct yg_form *form,
+static int write_note(struct install_mirror *mirror, const struct mirror_note *note,
 	struct yg_err *err)
 {
-	char object[YG_OBJECT_PATH];
-	char path[PATH_BYTES + sizeof(BASE)];
-	char folder[PATH_BYTES + sizeof(BASE)];
-	char sha256[YG_SHA256_TEXT];
-	uint64_t size = 0;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return yg_fail_sys(err, errno, "object %s: seeking", form->sha256);
-	if (yg_codec_hash(fd, sha256, &size, err) < 0)
-		return -1;
-	if (size != form->size)
-		return yg_fail_cause(err, YG_EUNTRUSTED, "content.size",
-			"object %s: want %llu bytes, have %llu", form->sha256,
-			(unsigned long long)form->size, (unsigned long long)size);
-	if (strcmp(sha256, form->sha256) != 0)
-		return yg_fail_cause(err, YG_EUNTRUSTED, "content.hash",
-			"object %s: have SHA-256 %s", form->sha256, sha256);
-	yg_form_path(form, object);
-	if (full_path(object, path, err) < 0 ||
+	char path[MIRROR_FULL];
+	char folder[MIRROR_FULL];
+	if (install_mirror_path(note->path, path, err) < 0 ||
 		!yg_str_put(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path))
 		return -1;
-	/* What lies there is not good, or we would not be asked: a link must not find it. */
-	if (yg_fs_mkdirs(mirror->root, folder, 0755, err) < 0 ||
-		yg_fs_remove(mirror->root, path, err) < 0)
-		return -1;
-	return yg_fs_link_tmpfile(fd, mirror->root, path, 0444, err);
-}
-
-static int write_note(struct install_mirror *mirror, const struct note *note, struct yg_err *err)
-{
-	char path[PATH_BYTES + sizeof(BASE)];
-	char folder[PATH_BYTES + sizeof(BASE)];
-	if (full_path(note->path, path, err) < 0 ||
-		!yg_str_put(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path))
-		return -1;
-	if (yg_fs_mkdirs(mirror->root, folder, 0755, err) < 0)
+	if (install_mirror_folder(mirror, folder, err) < 0)
 		return -1;
 	if (yg_fs_replace(mirror->root, path, yg_buf_bytes(&note->bytes), 0444, err) == 0)
 		return 0;
@@ -348,12 +231,12 @@ int install_mirror_stage(struct install_mirror *mirror, struct yg_err *err)
 	return 0;
 }
 
-static bool on_disk(struct install_mirror *mirror, const struct note *note)
+static bool on_disk(struct install_mirror *mirror, const struct mirror_note *note)
 {
 	struct yg_err why = {0};
-	char path[PATH_BYTES + sizeof(BASE)];
-	struct yg_buf have YG_AUTO(yg_buf) = YG_BUF(NOTE_MAX);
-	if (full_path(note->path, path, &why) < 0 ||
+	char path[MIRROR_FULL];
+	struct yg_buf have YG_AUTO(yg_buf) = YG_BUF(MIRROR_NOTE_MAX);
+	if (install_mirror_path(note->path, path, &why) < 0 ||
 		yg_fs_read(mirror->root, path, &have, &why) < 0)
 		return false;
 	return have.len == note->bytes.len &&
@@ -410,12 +293,12 @@ static void dir_free_at(DIR **at)
 }
 
 /* Look at every file below a folder ("metadata"), depth first. A folder that cannot be read costs room, no more. */
-static void each(struct install_mirror *mirror, const char *folder, int depth,
+void install_mirror_each(struct install_mirror *mirror, const char *folder, int depth,
 	void (*look)(struct install_mirror *mirror, int dir, const char *name, const char *path))
 {
 	struct yg_err why = {0};
-	char full[PATH_BYTES + sizeof(BASE)];
-	if (depth > DEPTH_MAX || full_path(folder, full, &why) < 0)
+	char full[MIRROR_FULL];
+	if (depth > DEPTH_MAX || install_mirror_path(folder, full, &why) < 0)
 		return;
 	int fd YG_AUTO(fd) = yg_fs_open_dir(mirror->root, full, &why);
 	int own = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -423,14 +306,14 @@ static void each(struct install_mirror *mirror, const char *folder, int depth,
 	if (!list)
 		return;
 	for (struct dirent *entry; (entry = readdir(list));) {
-		char path[PATH_BYTES];
+		char path[MIRROR_PATH];
 		struct stat st;
 		if (entry->d_name[0] == '.' ||
 			!yg_str_put(path, sizeof(path), "%s/%s", folder, entry->d_name) ||
 			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (S_ISDIR(st.st_mode))
-			each(mirror, path, depth + 1, look);
+			install_mirror_each(mirror, path, depth + 1, look);
 		else
 			look(mirror, fd, entry->d_name, path);
 	}
@@ -442,27 +325,6 @@ static void prune(struct install_mirror *mirror, int dir, const char *name, cons
 		return;
 	(void)json_object_del(mirror->good, path);
 	(void)unlinkat(dir, name, 0);
-}
-
-static void check(struct install_mirror *mirror, int dir, const char *name, const char *path)
-{
-	struct yg_err why = {0};
-	char sha256[YG_SHA256_TEXT];
-	uint64_t size = 0;
-	int fd YG_AUTO(fd) = yg_fs_open(dir, name, &why);
-	mirror->damage.checked++;
-	if (fd >= 0 && yg_codec_hash(fd, sha256, &size, &why) == 0 && strcmp(sha256, name) == 0) {
-		trust(mirror, path, fd);
-		return;
-	}
-	(void)json_object_del(mirror->good, path);
-	note_damage(mirror, path, name);
-	(void)unlinkat(dir, name, 0);
-}
-
-void install_mirror_check(struct install_mirror *mirror)
-{
-	each(mirror, "objects", 0, check);
 }
 
 static int save_state(struct install_mirror *mirror, struct yg_err *err)
@@ -511,9 +373,9 @@ int install_mirror_switch(struct install_mirror *mirror, const struct yg_set *se
 	memcpy(mirror->set, set->digest, sizeof(mirror->set));
 	if (save_description(mirror, set, err) < 0 || save_state(mirror, err) < 0)
 		return -1;
-	each(mirror, "metadata", 0, prune);
-	each(mirror, "targets", 0, prune);
-	each(mirror, "objects", 0, prune);
+	install_mirror_each(mirror, "metadata", 0, prune);
+	install_mirror_each(mirror, "targets", 0, prune);
+	install_mirror_each(mirror, "objects", 0, prune);
 	install_mirror_forget(mirror);
 	return 0;
 }

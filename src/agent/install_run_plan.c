@@ -145,7 +145,7 @@ static void add_forms(struct install_run *r, const struct yg_set *set)
 		for (size_t j = 0; j < set->components[i]->file_count; j++) {
 			const struct yg_file *file = &set->components[i]->files[j];
 			for (size_t k = 0; k < file->form_count; k++)
-				if (!install_mirror_has(r->in->mirror, &file->forms[k]))
+				if (!install_mirror_object_has(r->in->mirror, &file->forms[k]))
 					add_item(r, file, &file->forms[k], false);
 		}
 }

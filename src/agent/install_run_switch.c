@@ -129,7 +129,7 @@ static int swap_agent(struct install_run *r, struct yg_err *err)
 /* T11: what was damaged at the relay is named, once it is whole again. */
 static void tell_mirror(struct install_run *r)
 {
-	const struct install_mirror_damage found = install_mirror_damage(r->in->mirror);
+	const struct install_mirror_damage found = install_mirror_object_damage(r->in->mirror);
 	if (found.count == 0)
 		return;
 	install_event(r->in, 20105,

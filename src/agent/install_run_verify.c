@@ -112,7 +112,7 @@ static int prepare(struct install_run *r, struct yg_err *err)
 static void add_to_mirror(struct install_run *r)
 {
 	struct yg_err err = {0};
-	if (install_mirror_add(r->in->mirror, r->transfer, r->items[r->at].form, &err) < 0)
+	if (install_mirror_object_add(r->in->mirror, r->transfer, r->items[r->at].form, &err) < 0)
 		refuse(r, &err);
 	else
 		install_run_fetch_done(r);

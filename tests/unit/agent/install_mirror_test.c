@@ -114,13 +114,13 @@ static struct yg_set *offered(int version)
 static int bring(struct relay *relay, const struct yg_form *form, const char *text,
 	struct yg_err *err)
 {
-	int fd YG_AUTO(fd) = install_mirror_new_object(relay->mirror, err);
+	int fd YG_AUTO(fd) = yg_fs_tmpfile(relay->world.root, err);
 	if (fd < 0)
 		return -1;
 	world_helping++; /* fetch brings it */
 	assert_int_equal(yg_fs_write_all(fd, text, strlen(text), err), 0);
 	world_helping--;
-	return install_mirror_add(relay->mirror, fd, form, err);
+	return install_mirror_object_add(relay->mirror, fd, form, err);
 }
 
 static int note(struct relay *relay, const char *path, const char *text)
@@ -140,7 +140,7 @@ static int publish(struct relay *relay, int version, int metadata, struct yg_err
 	world_texts(version, texts);
 	for (size_t i = 0; i < WORLD_FILES; i++) {
 		const struct yg_form *form = &set->components[0]->files[i].forms[0];
-		if (!install_mirror_has(relay->mirror, form) &&
+		if (!install_mirror_object_has(relay->mirror, form) &&
 			bring(relay, form, texts[i], err) < 0)
 			return -1;
 	}
@@ -225,27 +225,29 @@ static void hashes_what_somebody_touched(void **state)
 	must_publish(relay, 1, 1);
 	struct yg_set *set YG_AUTO(yg_set) = offered(1);
 	const struct yg_form *form = &set->components[0]->files[1].forms[0];
-	assert_true(install_mirror_has(relay->mirror, form));
+	assert_true(install_mirror_object_has(relay->mirror, form));
 	here.hashed = 0;
 	for (int i = 0; i < 3; i++)
-		assert_true(install_mirror_has(relay->mirror, form));
+		assert_true(install_mirror_object_has(relay->mirror, form));
 	assert_int_equal(here.hashed, 0);
-	install_mirror_distrust(relay->mirror);
-	assert_true(install_mirror_has(relay->mirror, form));
-	assert_int_equal(here.hashed, 1);
+	install_mirror_object_check(relay->mirror);
+	assert_int_equal(here.hashed, WORLD_FILES);
+	assert_true(install_mirror_object_has(relay->mirror, form));
+	assert_int_equal(here.hashed, WORLD_FILES);
 	restart(relay);
-	assert_true(install_mirror_has(relay->mirror, form));
-	assert_int_equal(here.hashed, 2);
+	assert_true(install_mirror_object_has(relay->mirror, form));
+	assert_int_equal(here.hashed, WORLD_FILES + 1);
+	assert_int_equal(install_mirror_object_damage(relay->mirror).count, 0);
 
 	spoil(relay, form);
-	assert_false(install_mirror_has(relay->mirror, form));
-	struct install_mirror_damage found = install_mirror_damage(relay->mirror);
+	assert_false(install_mirror_object_has(relay->mirror, form));
+	struct install_mirror_damage found = install_mirror_object_damage(relay->mirror);
 	assert_int_equal(found.count, 1);
 	assert_string_equal(found.object, form->sha256);
 	assert_non_null(strstr(found.path, "relay/objects/"));
-	assert_int_equal(install_mirror_damage(relay->mirror).count, 0);
+	assert_int_equal(install_mirror_object_damage(relay->mirror).count, 0);
 	must_publish(relay, 1, 2);
-	assert_true(install_mirror_has(relay->mirror, form));
+	assert_true(install_mirror_object_has(relay->mirror, form));
 }
 
 static void a_check_removes_what_is_damaged(void **state)
@@ -254,8 +256,8 @@ static void a_check_removes_what_is_damaged(void **state)
 	must_publish(relay, 1, 1);
 	struct yg_set *set YG_AUTO(yg_set) = offered(1);
 	spoil(relay, &set->components[0]->files[2].forms[0]);
-	install_mirror_check(relay->mirror);
-	struct install_mirror_damage found = install_mirror_damage(relay->mirror);
+	install_mirror_object_check(relay->mirror);
+	struct install_mirror_damage found = install_mirror_object_damage(relay->mirror);
 	assert_int_equal(found.checked, WORLD_FILES);
 	assert_int_equal(found.count, 1);
 	char path[YG_OBJECT_PATH];
@@ -282,13 +284,52 @@ static void believes_no_bytes(void **state)
 		assert_int_equal(bring(relay, form, rows[i].text, &err), -1);
 		if (strcmp(err.cause, rows[i].cause) != 0 || !strstr(err.msg, rows[i].says))
 			fail_msg("%s: %s: %s", rows[i].text, err.cause, err.msg);
-		assert_false(install_mirror_has(relay->mirror, form));
+		assert_false(install_mirror_object_has(relay->mirror, form));
 	}
 	struct yg_err err = {0};
 	assert_int_equal(note(relay, "objects/x", "x"), -1);
 	assert_int_equal(note(relay, "metadata/../x", "x"), -1);
 	assert_int_equal(bring(relay, form, "the same in every version", &err), 0);
-	assert_true(install_mirror_has(relay->mirror, form));
+	assert_true(install_mirror_object_has(relay->mirror, form));
+}
+
+/* T10: whatever lies where something belongs. */
+static void what_was_left_behind_is_in_nobodys_way(void **state)
+{
+	struct relay *relay = *state;
+	int root = relay->world.root;
+	struct yg_err err = {0};
+	struct yg_set *set YG_AUTO(yg_set) = offered(1);
+	char object[YG_OBJECT_PATH];
+	char path[300];
+	yg_form_path(&set->components[0]->files[0].forms[0], object);
+	assert_true(yg_str_put(path, sizeof(path), "relay/%s/in/it", object));
+	assert_int_equal(yg_fs_mkdirs(root, path, 0755, &err), 0);
+	yg_form_path(&set->components[0]->files[1].forms[0], object);
+	assert_true(yg_str_put(path, sizeof(path), "relay/%.10s", object)); /* "objects/ab" */
+	assert_int_equal(yg_fs_replace(root, path, yg_bytes_of("left"), 0600, &err), 0);
+	yg_form_path(&set->components[0]->files[2].forms[0], object);
+	assert_true(yg_str_put(path, sizeof(path), "relay/%.10s", object));
+	(void)!yg_fs_mkdirs(root, path, 0755, &err);
+	assert_true(yg_str_put(path, sizeof(path), "relay/%s", object));
+	assert_int_equal(symlinkat("../../../state", root, path), 0);
+	assert_int_equal(yg_fs_remove(root, "relay/targets", &err), 0);
+	assert_int_equal(yg_fs_replace(root, "relay/targets", yg_bytes_of("left"), 0600, &err), 0);
+	assert_int_equal(yg_fs_mkdirs(root, "relay/metadata/1.snapshot.json/in/it", 0755, &err), 0);
+	must_publish(relay, 1, 1);
+	for (size_t i = 0; i < WORLD_FILES; i++)
+		assert_true(install_mirror_object_has(relay->mirror,
+			&set->components[0]->files[i].forms[0]));
+	assert_true(is_there(relay, "targets/am/1.am-pattern.json"));
+
+	/* The same when it starts. */
+	install_mirror_free(relay->mirror);
+	assert_int_equal(yg_fs_remove(root, "relay/objects", &err), 0);
+	assert_int_equal(yg_fs_replace(root, "relay/objects", yg_bytes_of("left"), 0600, &err), 0);
+	relay->mirror = NULL;
+	restart(relay);
+	must_publish(relay, 1, 2);
+	assert_true(has_version(relay, 1));
 }
 
 /* Every call that changes the disk fails once: what is served is the old publication or the new one, and the
@@ -339,6 +380,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hashes_what_somebody_touched, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_check_removes_what_is_damaged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(believes_no_bytes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_left_behind_is_in_nobodys_way, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(survives_every_failure, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
