@@ -14,6 +14,7 @@
 #include "tuf/meta.h"
 
 #define TIMESTAMP "metadata/timestamp.json"
+#define SMALL_MAX (8u << 20) /* bytes of metadata or a manifest */
 
 struct unpack {
 	struct view view;
@@ -61,14 +62,12 @@ static bool same_size(const struct unpack *unpack, const struct yg_bundle_file *
 		S_ISREG(st.st_mode) && (uint64_t)st.st_size == file->size;
 }
 
-/* An object's name is the hash of its bytes; whatever else is named by hash, the client checks. */
+/* An object's name is the hash of its bytes. Whatever else is named by hash, every reader checks. */
 static int check_object(const char *path, int fd, struct yg_err *err)
 {
 	char have[YG_SHA256_TEXT];
 	uint64_t size = 0;
 	const char *name = strrchr(path, '/') + 1;
-	if (strncmp(path, "objects/", 8) != 0)
-		return 0;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return yg_fail_sys(err, errno, "rewinding");
 	if (yg_codec_hash(fd, have, &size, err) < 0)
@@ -78,31 +77,48 @@ static int check_object(const char *path, int fd, struct yg_err *err)
 						 "%s: its bytes have SHA-256 %s", path, have);
 }
 
-/* Files with a version or a hash in their name never change, so one that has the size is the one, but
- * for damage: objects are read.
- */
-static int put(struct unpack *unpack, const struct yg_bundle_file *file, struct yg_err *err)
+/* Metadata and manifests are small. One that lies there with these bytes stays. */
+static int put_small(struct unpack *unpack, const struct yg_bundle_file *file, struct yg_err *err)
 {
-	char folder[YG_BUNDLE_PATH_MAX + 1];
 	struct yg_err why = {0};
-	const char *slash = strrchr(file->path, '/');
-	if (!yg_str_put(folder, sizeof(folder), "%.*s", (int)(slash - file->path), file->path))
-		return yg_fail(err, YG_ELIMIT, "'%s': name too long", file->path);
-	unpack->files++;
-	unpack->bytes += file->size;
-	if (same_size(unpack, file)) {
-		int fd YG_AUTO(fd) = yg_fs_open(unpack->dir, file->path, &why);
-		if (fd >= 0 && strncmp(file->path, "objects/", 8) == 0 &&
-			check_object(file->path, fd, &why) == 0)
-			return 0;
-	}
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(SMALL_MAX),
+			   have YG_AUTO(yg_buf) = YG_BUF(SMALL_MAX);
+	if (yg_bundle_read(unpack->view.bundle, file->path, &text, err) < 0)
+		return -1;
+	if (yg_fs_read(unpack->dir, file->path, &have, &why) == 0 && have.len == text.len &&
+		(text.len == 0 || memcmp(have.data, text.data, text.len) == 0))
+		return 0;
+	return yg_fs_replace(unpack->dir, file->path, yg_buf_bytes(&text), 0644, err);
+}
+
+/* One that lies there is read before it is relied on. */
+static int put_object(struct unpack *unpack, const struct yg_bundle_file *file, struct yg_err *err)
+{
+	struct yg_err why = {0};
+	int have YG_AUTO(fd) = same_size(unpack, file) ? yg_fs_open(unpack->dir, file->path, &why)
+						       : -1;
+	if (have >= 0 && check_object(file->path, have, &why) == 0)
+		return 0;
 	int out YG_AUTO(fd) = yg_fs_tmpfile(unpack->dir, err);
 	if (out < 0 || yg_bundle_copy(unpack->view.bundle, file, out, err) < 0 ||
 		check_object(file->path, out, err) < 0 ||
-		yg_fs_mkdirs(unpack->dir, folder, 0755, err) < 0 ||
 		yg_fs_remove(unpack->dir, file->path, err) < 0)
 		return -1;
 	return yg_fs_link_tmpfile(out, unpack->dir, file->path, 0644, err);
+}
+
+static int put(struct unpack *unpack, const struct yg_bundle_file *file, struct yg_err *err)
+{
+	char folder[YG_BUNDLE_PATH_MAX + 1];
+	const char *slash = strrchr(file->path, '/');
+	if (!yg_str_put(folder, sizeof(folder), "%.*s", (int)(slash - file->path), file->path))
+		return yg_fail(err, YG_ELIMIT, "'%s': name too long", file->path);
+	if (yg_fs_mkdirs(unpack->dir, folder, 0755, err) < 0)
+		return -1;
+	unpack->files++;
+	unpack->bytes += file->size;
+	return strncmp(file->path, "objects/", 8) == 0 ? put_object(unpack, file, err)
+						       : put_small(unpack, file, err);
 }
 
 /* Objects, manifests, versioned metadata; the timestamp shows them. */
