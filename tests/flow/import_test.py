@@ -2,6 +2,7 @@
 """A content engineer's week: feeds of every kind come in, broken ones stay out, and diff says what changed."""
 import bz2
 import collections
+import contextlib
 import gzip
 import hashlib
 import io
@@ -10,6 +11,7 @@ import lzma
 import os
 import pathlib
 import random
+import shutil
 import tarfile
 import zipfile
 
@@ -442,6 +444,37 @@ def test_lists(desk):
     assert desk.content("fw-list")["drop.list"].decode().split() == ["192.0.2.0/24", "2001:db8::/32"]
     assert "line 1: want an address or a network, have 'example.com'" in desk.refused("fw-list", put(drop, "example.com\n"))
     assert "line 1: want an address or a network" in desk.refused("fw-list", put(drop, "192.0.2.0/33\n"))
+
+
+def test_format_is_said(desk):
+    odd = put(desk.folder / "export.json", "example.com\n")
+    assert "the feed has nothing for wr-list" in desk.refused("wr-list", odd)
+    assert desk.take("wr-list", odd, "--format", "list")["signatures"] == 1
+    assert list(desk.content("wr-list")) == ["export.list"]
+    hashes = put(desk.folder / "daily.info", hex_of("x") + "\n")
+    assert desk.take("am-pattern", hashes, "--format", "hash")["loaded"] == 1
+    assert list(desk.content("am-pattern")) == ["daily.hdb"]
+
+
+def test_killed_at_any_moment(desk):
+    """Old or new, and no scratch folder that stays for ever."""
+    feed, chance = clamav(desk.folder / "feed"), random.Random(5)
+    last = desk.take("am-pattern", feed)["version"]
+    for n in range(12):
+        put(feed / "more.ndb", ndb(f"Test.More-{n}"))
+        child = parts.subprocess.Popen([str(parts.BIN / "yagura-publish"), "import", str(desk.repo), "am-pattern", str(feed)],
+                                       stdout=parts.subprocess.DEVNULL, stderr=parts.subprocess.DEVNULL,
+                                       env={**parts.clean_environment(), "TMPDIR": str(desk.folder)})
+        with contextlib.suppress(parts.subprocess.TimeoutExpired):
+            child.wait(chance.random() * 0.8)
+        child.kill()
+        child.wait()
+        for left in desk.folder.glob("yagura-publish-*"):
+            shutil.rmtree(left)
+        shown = desk.do("verify", desk.repo)["components"][0]
+        assert shown["version"] in (last, last + 1)
+        last = shown["version"]
+    desk.take("am-pattern", feed, "--force")
 
 
 def test_what_is_no_feed(desk):
