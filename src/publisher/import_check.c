@@ -63,15 +63,22 @@ int import_check_cvd(const char *path, const struct scratch *scratch, struct yg_
 	struct system system YG_AUTO(system) = {.count = 0};
 	json_t *nothing YG_AUTO(yg_json) = NULL;
 	struct yg_err why = {0};
-	system_open(&system);
+	char link[320];
+	char *real YG_AUTO(mem) = realpath(path, NULL);
 	int fd YG_AUTO(fd) = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 || !real)
 		return yg_fail_sys(err, errno, "'%.200s'", path);
+	/* One from an archive has a number for a name; libclamav goes by ".cvd". */
+	if (!yg_str_put(link, sizeof(link), "%s/verify.cvd", scratch->path))
+		return yg_fail(err, YG_ELIMIT, "path too long");
+	if (yg_fs_symlink(scratch->dir, real, "verify.cvd", err) < 0)
+		return -1;
+	system_open(&system);
 	system.paths[system.count++] = (struct yg_sandbox_path){fd, false};
 	system.paths[system.count++] = (struct yg_sandbox_path){scratch->dir, true};
 	const struct import_child child = {.what = "verifying a signature",
 		.work = verify_work,
-		.ctx = (void *)(uintptr_t)path,
+		.ctx = link,
 		.paths = system.paths,
 		.path_count = system.count,
 		.seconds = TOOL_S};

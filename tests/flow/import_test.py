@@ -214,6 +214,9 @@ def test_cld_and_cvd(desk):
     forged = desk.folder / "daily.cvd"
     forged.write_bytes(newer.read_bytes()[:512] + gzip.compress(newer.read_bytes()[512:]))
     assert "daily.cvd: its signature is not good" in desk.refused("am-pattern", forged, "--unsigned", "--force")
+    # The same inside of an archive, where its file has another name while it is looked at.
+    packed = tar(desk.folder / "mirror.tar", {"mirror/daily.cvd": forged.read_bytes()})
+    assert "daily.cvd: its signature is not good" in desk.refused("am-pattern", packed, "--unsigned", "--force")
     assert "want 'ClamAV-VDB:' at the beginning" in desk.refused("am-pattern", put(desk.folder / "main.cvd", b"\0" * 600))
 
 

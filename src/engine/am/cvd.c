@@ -46,6 +46,10 @@ int yg_am_cvd_parse(struct yg_bytes head, struct yg_am_cvd *out, struct yg_err *
 
 int yg_am_cvd_verify(const char *path, struct yg_err *err)
 {
+	/* libclamav tells by the name if there is a signature to check. */
+	size_t len = strlen(path);
+	if (len < 4 || strcmp(path + len - 4, ".cvd") != 0)
+		return yg_fail(err, YG_EFORMAT, "want a name that ends in .cvd");
 	cl_set_clcb_msg(quiet);
 	cl_error_t r = cl_init(CL_INIT_DEFAULT);
 	if (r != CL_SUCCESS)

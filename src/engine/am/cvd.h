@@ -25,7 +25,7 @@ struct yg_am_cvd {
 int yg_am_cvd_parse(struct yg_bytes head, struct yg_am_cvd *out, struct yg_err *err) YG_MUST_CHECK;
 
 /* Check the signature of a .cvd, with the key that libclamav has in it (since 1.5: or the certificates of its
- * folder). Changes nothing; in a process of its own, since it reads a stranger's file.
- * errors  YG_EUNTRUSTED; YG_ESYSTEM
+ * folder). The path must end in ".cvd". Changes nothing; in a process of its own, since it reads a stranger's file.
+ * errors  YG_EUNTRUSTED; YG_EFORMAT the path; YG_ESYSTEM
  */
 int yg_am_cvd_verify(const char *path, struct yg_err *err) YG_MUST_CHECK;
