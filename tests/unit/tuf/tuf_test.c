@@ -827,6 +827,56 @@ static void each(void **state)
 	sim_done(&sim);
 }
 
+/* Succinct bins (TAP 15): each is asked for its own paths only, and a list of all has an end. */
+static void bins(void **state)
+{
+	(void)state;
+	static const struct {
+		int bits;
+		const char *error; /* NULL: all can be listed */
+	} cases[] = {
+		{1, NULL},
+		{13, "want <= 4096 bins to list targets of, have 8192"},
+		{32, "want <= 4096 bins to list targets of, have 4294967296"},
+	};
+	for (size_t i = 0; i < YG_COUNT(cases); i++) {
+		struct sim sim;
+		struct yg_err err = {0};
+		struct yg_tuf_target target;
+		sim_init(&sim);
+		json_t *by = role_body(), *bin = role_body(), *empty = role_body();
+		(void)json_object_set_new(by, "delegations",
+			json_pack("{s:{}, s:{s:[s], s:i, s:i, s:s}}", "keys", "succinct_roles",
+				"keyids", "bin", "threshold", 1, "bit_length", cases[i].bits,
+				"name_prefix", "bin"));
+		sim_add_key(&sim, json_object_get(by, "delegations"), "bin", "bin");
+		sim_target(&sim, bin, "x", "text"); /* sha256 2d711642…: the lower half */
+		sim_delegate(&sim, sim.targets, "by", "*", false);
+		sim_write(&sim, by, "by", "by", sim.snapshot);
+		sim_write(&sim, bin, cases[i].bits == 1 ? "bin-0" : "bin-05ae", "bin",
+			sim.snapshot);
+		sim_write(&sim, empty, "bin-1", "bin", sim.snapshot);
+		sim_publish(&sim);
+		struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&sim_ops, &sim, sim.now, &err);
+		assert_int_equal(yg_tuf_trust(tuf, yg_bytes_of(json_string_value(sim.root_doc)),
+					 &err),
+			0);
+		if (cases[i].bits < 32) {
+			assert_int_equal(yg_tuf_find(tuf, "x", &target, &err), 0);
+			assert_string_equal(target.role, cases[i].bits == 1 ? "bin-0" : "bin-05ae");
+		}
+		json_t *seen YG_AUTO(yg_json) = json_array();
+		assert_int_equal(yg_tuf_each(tuf, note, seen, &err), cases[i].error ? -1 : 0);
+		assert_string_equal(err.msg, cases[i].error ? cases[i].error : "");
+		if (!cases[i].error)
+			assert_int_equal(json_array_size(seen), 2);
+		json_decref(by);
+		json_decref(bin);
+		json_decref(empty);
+		sim_done(&sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -838,6 +888,7 @@ int main(void)
 		cmocka_unit_test(not_in_snapshot),
 		cmocka_unit_test(two_delegators),
 		cmocka_unit_test(each),
+		cmocka_unit_test(bins),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
