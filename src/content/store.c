@@ -25,6 +25,11 @@ static int lock(struct yg_store *store, struct yg_err *err)
 		why = (struct yg_err){0};
 		store->lock = yg_fs_open_flags(store->root, LOCK, flags, 0600, &why);
 	}
+	if (store->lock < 0 &&
+		why.sys == EROFS) { /* what is whole can be used from a read-only disk */
+		why = (struct yg_err){0};
+		store->lock = yg_fs_open_flags(store->root, LOCK, O_RDONLY | O_NOFOLLOW, 0, &why);
+	}
 	if (store->lock < 0) {
 		*err = why;
 		return -1;

@@ -52,7 +52,8 @@ struct yg_store_report {
 	const char *links; /* what was done with the links and why; static, NULL before recovery */
 };
 
-/* Open, and lock. Makes the folders that are missing. `root` is borrowed for the call.
+/* Open, and lock. Makes the folders that are missing. On a read-only disk a store that needs no mending opens and
+ * recovers; every change fails then. `root` is borrowed for the call.
  * errors  YG_EAGAIN cause store.busy: another process has it; YG_ESYSTEM
  */
 struct yg_store *yg_store_open(int root, struct yg_err *err) YG_MUST_CHECK;

@@ -86,6 +86,19 @@ static int absent(const struct yg_file *file, struct yg_err *err)
 		file->path);
 }
 
+/* In a folder that is synced as a whole before it gets its name: not one by one. */
+static int make_parents(struct yg_store *store, char *path, struct yg_err *err)
+{
+	for (char *at = strchr(path, '/'); at; at = strchr(at + 1, '/')) {
+		*at = 0;
+		int rc = mkdirat(store->root, path, 0755);
+		*at = '/';
+		if (rc < 0 && errno != EEXIST)
+			return yg_fail_sys(err, errno, "making the folders of '%s'", path);
+	}
+	return 0;
+}
+
 static int place(struct yg_store *store, const char *path, const struct yg_file *file, void *ctx,
 	struct yg_err *err)
 {
@@ -94,7 +107,9 @@ static int place(struct yg_store *store, const char *path, const struct yg_file 
 	store_disk_object(file->sha256, object);
 	if (!yg_store_object_has(store, file->sha256, file->size))
 		return absent(file, err);
-	if (store_disk_make_parent(store, path, err) < 0)
+	char parents[STORE_PATH];
+	STORE_PUT(parents, sizeof(parents), "%s", path);
+	if (make_parents(store, parents, err) < 0)
 		return -1;
 	return store_disk_link(store, object, path, err);
 }

@@ -222,9 +222,17 @@ static void read_only(struct world *w, const char *name)
 	yg_store_free(w->store); /* its lock is a file that is open for writing */
 	w->store = NULL;
 	assert_int_equal(run_program(ro), 0);
-	w->store = yg_store_open(w->root, &err);
-	assert_null(w->store);
+	/* What is whole goes on protecting; what cannot be done says why. */
+	world_start(w);
+	check(w, 4, 2);
+	assert_int_equal(world_update(w->store, 1, &err), -1);
 	assert_string_equal(err.cause, "store.read_only");
+	err = (struct yg_err){0};
+	assert_int_equal(yg_store_rollback(w->store, &err), -1);
+	assert_string_equal(err.cause, "store.read_only");
+	check(w, 4, 2);
+	yg_store_free(w->store);
+	w->store = NULL;
 	assert_int_equal(run_program(rw), 0);
 	world_start(w);
 	check(w, 4, 2);
