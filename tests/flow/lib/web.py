@@ -52,6 +52,7 @@ class Web:
         return [p for p in self.requests if objects or not p.startswith("/objects/")]
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept, which close alone does not
         self.listener.close()
 
     def _accept(self):
