@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/fetch_bundle.h"
@@ -263,8 +266,23 @@ static const struct yg_ipc_handler handlers[] = {{"fetch.get", on_get}, {0}};
 
 /* ---- the role ---- */
 
+/* There is nothing that it writes but pipes and sockets, and what it says, where that goes to a file. */
+static int write_no_files(struct yg_err *err)
+{
+	const struct rlimit none = {0, 0};
+	struct stat st;
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		return 0;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	return setrlimit(RLIMIT_FSIZE, &none) < 0
+		? yg_fail_sys(err, errno, "limiting what is written to files")
+		: 0;
+}
+
 int fetch_confine(const char *user, struct yg_err *err)
 {
+	if (write_no_files(err) < 0)
+		return -1;
 	int cas YG_AUTO(fd) = open(YG_TLS_SYSTEM_CAS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* Debian's certificates are links to the packaged ones. */
 	int shared YG_AUTO(
