@@ -54,6 +54,12 @@ static int encode(const struct files *files, match_fn match, struct yg_delta_sin
 	return 0;
 }
 
+static int failed(struct yg_err *err, const struct yg_err *why)
+{
+	*err = *why;
+	return -1;
+}
+
 /* Small files are kept until the better of two deltas is known.
  * errors  YG_ELIMIT no delta of at most `max` bytes
  */
@@ -66,22 +72,18 @@ static int encode_small(const struct files *files, uint64_t max, struct yg_delta
 		.keep = &first,
 		.max = max < KEEP_MAX ? max : KEEP_MAX};
 	uint64_t added = 0;
-	int blocks = encode(files, yg_delta_block_match, &sink, &added, err);
-	if (blocks < 0 && err->code != YG_ELIMIT)
-		return -1;
+	struct yg_err why = {0};
+	int blocks = encode(files, yg_delta_block_match, &sink, &added, &why);
+	if (blocks < 0 && why.code != YG_ELIMIT)
+		return failed(err, &why);
 	if (blocks == 0 && added <= ADDED_FEW)
 		return yg_delta_code_put(out, first.data, first.len, err);
-	struct yg_err why = {0};
 	sink = (struct yg_delta_sink){.fd = -1, .keep = &second, .max = sink.max};
 	if (blocks == 0)
 		sink.max = first.len; /* no more than that is worth it */
 	int like = encode(files, yg_delta_like_match, &sink, &added, &why);
-	if (like < 0 && why.code != YG_ELIMIT) {
-		*err = why;
-		return -1;
-	}
-	if (like < 0 && blocks < 0)
-		return -1; /* err has the first failure */
+	if (like < 0 && (blocks < 0 || why.code != YG_ELIMIT))
+		return failed(err, &why);
 	const struct yg_buf *best = like == 0 ? &second : &first;
 	return yg_delta_code_put(out, best->data, best->len, err);
 }
