@@ -24,8 +24,7 @@ _yagura_publish() {
 	'keys' | 'keys '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file' ;;
 	'rotate-key' | 'rotate-key '*) options+=' --keys --passphrase-file --key-type --threshold --root-key-dir --root-passphrase-file --plain-keys --public-key --key --new-key-dir --new-passphrase-file --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
 	'revoke-key' | 'revoke-key '*) options+=' --keys --passphrase-file --key-type --threshold --root-key-dir --root-passphrase-file --plain-keys --public-key --new-key-dir --new-passphrase-file --drop --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
-	'show-root' | 'show-root '*) options+=' --now' ;;
-	'sign-root' | 'sign-root '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
+	'sign-root' | 'sign-root '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file --out' ;;
 	'add-root' | 'add-root '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
 	'release' | 'release '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file --from --add --version --description --sample-find --sample-pass --abi-min --abi-max --level --deltas --wave --waves --delta-time --keep --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
 	'import' | 'import '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file --version --description --sample-find --sample-pass --abi-min --abi-max --level --deltas --wave --waves --delta-time --keep --dry-run --format --unsigned --max-shrink --force --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;

@@ -75,8 +75,8 @@ static int enter(json_t *all, json_t *keyids, const char *id, json_t *public, st
 }
 
 /* Make a key and enter it: its public half under `all`, its id in `keyids`. */
-static int add_key(const struct command *command, const struct keys *keys, size_t place,
-	const char *name, json_t *all, json_t *keyids, struct yg_err *err)
+static int add_key(const struct command *command, struct keys *keys, size_t place, const char *name,
+	json_t *all, json_t *keyids, struct yg_err *err)
 {
 	char id[KEYS_ID_SIZE];
 	json_t *public YG_AUTO(yg_json) = NULL;
@@ -105,7 +105,7 @@ static json_t *new_role(int64_t threshold, json_t **keyids, struct yg_err *err)
 }
 
 /* {"keyids", "threshold"} with new keys in the key folder: "<role>", or "<role>-1"… */
-static json_t *make_role(const struct command *command, const struct keys *keys, const char *role,
+static json_t *make_role(const struct command *command, struct keys *keys, const char *role,
 	json_t *all, struct yg_err *err)
 {
 	struct counts counts = {1, 1};

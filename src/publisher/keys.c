@@ -96,22 +96,28 @@ static bool encrypted(struct yg_bytes pem)
 	return memmem(pem.ptr, pem.len, "ENCRYPTED", strlen("ENCRYPTED")) != NULL;
 }
 
-/* What is not known is asked for, once a place, when somebody is there to ask. */
-static struct yg_key *open_pem(const struct keys *keys, size_t at, const char *name,
-	struct yg_bytes pem, struct yg_err *err)
+/* What is not known is asked for when somebody is there to ask, and kept for the other keys of the place. */
+static struct yg_key *open_pem(struct keys *keys, size_t at, const char *name, struct yg_bytes pem,
+	struct yg_err *err)
 {
-	const struct keys_place *place = &keys->places[at];
+	struct keys_place *place = &keys->places[at];
+	if (place->passphrase || !keys->ask || !encrypted(pem))
+		return yg_key_load(pem, place->passphrase, err);
 	char *asked YG_AUTO(yg_secret) = NULL;
-	if (!place->passphrase && keys->ask && encrypted(pem)) {
-		char *what YG_AUTO(mem) = yg_str_format("%s/%s.pem", place->path, name);
-		if (!what || keys_ask(what, false, keys->lang, &asked, err) < 0)
-			return NULL;
+	char *what YG_AUTO(mem) = yg_str_format("%s/%s.pem", place->path, name);
+	if (!what) {
+		(void)yg_fail(err, YG_ESYSTEM, "out of memory");
+		return NULL;
 	}
-	return yg_key_load(pem, asked ? asked : place->passphrase, err);
+	if (keys_ask(what, false, keys->lang, &asked, err) < 0)
+		return NULL;
+	struct yg_key *key = yg_key_load(pem, asked, err);
+	if (key)
+		place->passphrase = yg_take(asked);
+	return key;
 }
 
-static struct yg_key *load(const struct keys *keys, size_t place, const char *name,
-	struct yg_err *err)
+static struct yg_key *load(struct keys *keys, size_t place, const char *name, struct yg_err *err)
 {
 	char file[KEYS_NAME_MAX + 8];
 	struct yg_buf pem YG_AUTO(yg_buf) = YG_BUF(YG_KEY_PEM_MAX);
@@ -181,7 +187,7 @@ int keys_read_public(const char *path, json_t **out, char id[KEYS_ID_SIZE], stru
 	return 0;
 }
 
-int keys_public(const struct keys *keys, size_t place, const char *name, json_t **out,
+int keys_public(struct keys *keys, size_t place, const char *name, json_t **out,
 	char id[KEYS_ID_SIZE], struct yg_err *err)
 {
 	char file[KEYS_NAME_MAX + 8];
@@ -197,8 +203,8 @@ int keys_public(const struct keys *keys, size_t place, const char *name, json_t 
 	return key ? public_of(key, out, id, err) : -1;
 }
 
-static int write_public(const struct keys *keys, size_t place, const char *name,
-	const struct yg_key *key, struct yg_err *err)
+static int write_public(struct keys *keys, size_t place, const char *name, const struct yg_key *key,
+	struct yg_err *err)
 {
 	char file[KEYS_NAME_MAX + 8], id[KEYS_ID_SIZE];
 	json_t *public YG_AUTO(yg_json) = NULL;
@@ -209,7 +215,7 @@ static int write_public(const struct keys *keys, size_t place, const char *name,
 	return yg_fs_replace(keys->places[place].dir, file, yg_buf_bytes(&text), 0644, err);
 }
 
-int keys_make(const struct keys *keys, size_t place, const char *name, enum yg_key_type type,
+int keys_make(struct keys *keys, size_t place, const char *name, enum yg_key_type type,
 	struct yg_err *err)
 {
 	char file[KEYS_NAME_MAX + 8];
@@ -237,14 +243,14 @@ static int name_of(const char *role, size_t number, char out[KEYS_NAME_MAX], str
 	return fits ? 0 : yg_fail(err, YG_ELIMIT, "role '%s': name too long", role);
 }
 
-static bool there(const struct keys *keys, size_t place, const char *name)
+static bool there(struct keys *keys, size_t place, const char *name)
 {
 	char file[KEYS_NAME_MAX + 8];
 	return yg_str_put(file, sizeof(file), "%s.pem", name) &&
 		faccessat(keys->places[place].dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int keys_free_name(const struct keys *keys, size_t place, const char *role, char out[KEYS_NAME_MAX],
+int keys_free_name(struct keys *keys, size_t place, const char *role, char out[KEYS_NAME_MAX],
 	struct yg_err *err)
 {
 	for (size_t i = 0; i <= KEYS_NUMBER_MAX; i++) {
@@ -257,8 +263,8 @@ int keys_free_name(const struct keys *keys, size_t place, const char *role, char
 		KEYS_NUMBER_MAX);
 }
 
-static int take(const struct keys *keys, size_t place, const char *name, struct keys_ref *out,
-	size_t max, size_t *count, struct yg_err *err)
+static int take(struct keys *keys, size_t place, const char *name, struct keys_ref *out, size_t max,
+	size_t *count, struct yg_err *err)
 {
 	json_t *public YG_AUTO(yg_json) = NULL;
 	struct keys_ref ref = {.place = place};
@@ -285,7 +291,7 @@ static int by_name(const void *a, const void *b)
 					: strcmp(one->name, two->name);
 }
 
-static int find_all(const struct keys *keys, size_t place, struct keys_ref *out, size_t max,
+static int find_all(struct keys *keys, size_t place, struct keys_ref *out, size_t max,
 	size_t *count, struct yg_err *err)
 {
 	int fd = openat(keys->places[place].dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -310,8 +316,8 @@ static int find_all(const struct keys *keys, size_t place, struct keys_ref *out,
 	return 0;
 }
 
-int keys_find(const struct keys *keys, const char *role, struct keys_ref *out, size_t max,
-	size_t *count, struct yg_err *err)
+int keys_find(struct keys *keys, const char *role, struct keys_ref *out, size_t max, size_t *count,
+	struct yg_err *err)
 {
 	*count = 0;
 	for (size_t place = 0; place < keys->place_count; place++) {
@@ -351,8 +357,8 @@ static bool taken(const struct keys_ref *refs, size_t count, const char *id)
 	return false;
 }
 
-int keys_of_role(const struct keys *keys, const char *role, const json_t *keyids,
-	struct keys_ref *out, size_t max, size_t *count, struct yg_err *err)
+int keys_of_role(struct keys *keys, const char *role, const json_t *keyids, struct keys_ref *out,
+	size_t max, size_t *count, struct yg_err *err)
 {
 	struct keys_ref *all YG_AUTO(mem) = calloc(KEYS_NUMBER_MAX, sizeof(*all));
 	size_t found = 0;
@@ -373,7 +379,7 @@ int keys_of_role(const struct keys *keys, const char *role, const json_t *keyids
 
 /* ---- signing ---- */
 
-static int sign_text(const struct keys *keys, const struct keys_ref *ref, struct yg_bytes text,
+static int sign_text(struct keys *keys, const struct keys_ref *ref, struct yg_bytes text,
 	json_t *signatures, struct yg_err *err)
 {
 	json_t *public YG_AUTO(yg_json) = NULL;
@@ -395,7 +401,7 @@ static int sign_text(const struct keys *keys, const struct keys_ref *ref, struct
 	return 0;
 }
 
-int keys_sign_one(const struct keys *keys, const struct keys_ref *ref, const json_t *body,
+int keys_sign_one(struct keys *keys, const struct keys_ref *ref, const json_t *body,
 	json_t *signatures, struct yg_err *err)
 {
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(BODY_MAX);
@@ -404,8 +410,8 @@ int keys_sign_one(const struct keys *keys, const struct keys_ref *ref, const jso
 	return sign_text(keys, ref, yg_buf_bytes(&text), signatures, err);
 }
 
-int keys_sign(const struct keys *keys, const struct keys_ref *refs, size_t count,
-	const json_t *body, struct yg_buf *out, struct yg_err *err)
+int keys_sign(struct keys *keys, const struct keys_ref *refs, size_t count, const json_t *body,
+	struct yg_buf *out, struct yg_err *err)
 {
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(BODY_MAX);
 	json_t *signatures = json_array();

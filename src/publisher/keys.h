@@ -26,7 +26,7 @@
 struct keys_place {
 	int dir;          /* open; -1: none */
 	char *path;       /* owned; as the command line named it */
-	char *passphrase; /* owned, wiped; NULL: not known, or keys are stored in plain */
+	char *passphrase; /* owned, wiped; NULL: not known yet, or keys are stored in plain */
 };
 
 struct keys {
@@ -65,15 +65,15 @@ int keys_ask(const char *what, bool twice, enum yg_lang lang, char **out, struct
 /* Make a key of this name in a place unless it is there, encrypted when the place has a passphrase.
  * errors  YG_ESYSTEM
  */
-int keys_make(const struct keys *keys, size_t place, const char *name, enum yg_key_type type,
+int keys_make(struct keys *keys, size_t place, const char *name, enum yg_key_type type,
 	struct yg_err *err) YG_MUST_CHECK;
 
 /* The first name for a role that no key of the place has: "am", "am-1"… errors  YG_ELIMIT */
-int keys_free_name(const struct keys *keys, size_t place, const char *role, char out[KEYS_NAME_MAX],
+int keys_free_name(struct keys *keys, size_t place, const char *role, char out[KEYS_NAME_MAX],
 	struct yg_err *err) YG_MUST_CHECK;
 
 /* The public half as TUF writes it, a new reference, and its id. errors  as yg_key_load */
-int keys_public(const struct keys *keys, size_t place, const char *name, json_t **out,
+int keys_public(struct keys *keys, size_t place, const char *name, json_t **out,
 	char id[KEYS_ID_SIZE], struct yg_err *err) YG_MUST_CHECK;
 
 /* The id of a public half: SHA-256 of its canonical text. errors  YG_EFORMAT no key */
@@ -86,17 +86,17 @@ int keys_read_public(const char *path, json_t **out, char id[KEYS_ID_SIZE], stru
 /* All keys of all places that are named after a role (NULL: whatever their name), ids in order of
  * place and number. out  at most `max`
  */
-int keys_find(const struct keys *keys, const char *role, struct keys_ref *out, size_t max,
-	size_t *count, struct yg_err *err) YG_MUST_CHECK;
+int keys_find(struct keys *keys, const char *role, struct keys_ref *out, size_t max, size_t *count,
+	struct yg_err *err) YG_MUST_CHECK;
 
 /* Those of them whose ids are in `keyids`; each id once. errors  YG_EABSENT none of them is here */
-int keys_of_role(const struct keys *keys, const char *role, const json_t *keyids,
-	struct keys_ref *out, size_t max, size_t *count, struct yg_err *err) YG_MUST_CHECK;
+int keys_of_role(struct keys *keys, const char *role, const json_t *keyids, struct keys_ref *out,
+	size_t max, size_t *count, struct yg_err *err) YG_MUST_CHECK;
 
 /* Sign a body with these keys and append the whole file of metadata. */
-int keys_sign(const struct keys *keys, const struct keys_ref *refs, size_t count,
-	const json_t *body, struct yg_buf *out, struct yg_err *err) YG_MUST_CHECK;
+int keys_sign(struct keys *keys, const struct keys_ref *refs, size_t count, const json_t *body,
+	struct yg_buf *out, struct yg_err *err) YG_MUST_CHECK;
 
 /* Add {"keyid", "sig"} of one key over a body to `signatures`. */
-int keys_sign_one(const struct keys *keys, const struct keys_ref *ref, const json_t *body,
+int keys_sign_one(struct keys *keys, const struct keys_ref *ref, const json_t *body,
 	json_t *signatures, struct yg_err *err) YG_MUST_CHECK;

@@ -45,6 +45,8 @@ struct option_row {
 #define ROTATES (ON(ROTATE_KEY) | ON(REVOKE_KEY))
 #define SIGNERS                                                                                    \
 	(ON(INIT) | ROTATES | ON(SIGN_ROOT) | ON(ADD_ROOT) | ON(RESIGN) | WRITERS | ON(BUNDLE))
+/* What gets a date of expiry. */
+#define DATED   (SIGNERS & ~ON(SIGN_ROOT))
 #define WRITERS (ON(RELEASE) | ON(IMPORT) | ON(WAVE) | ON(WITHDRAW) | ON(PRUNE))
 
 /* clang-format off */
@@ -145,15 +147,15 @@ static const struct option_row options[] = {
 		{"trust this root.json; the repository's 1.root.json", "信頼するroot.json (初期値はリポジトリの1.root.json)"}},
 	{"out", "FILE", TEXT(out), ON(TRUST) | ON(BUNDLE) | ON(IMPORT) | ROTATES | ON(RESIGN) | ON(INIT) | ON(SIGN_ROOT),
 		{"where to write it", "出力先"}},
-	{"root-days", "N", NUMBER(days.root, 1, 36500), SIGNERS,
+	{"root-days", "N", NUMBER(days.root, 1, 36500), DATED,
 		{"expiry of a new root; 365", "新しいrootの有効日数 (初期値 365)"}},
-	{"targets-days", "N", NUMBER(days.targets, 1, 36500), SIGNERS,
+	{"targets-days", "N", NUMBER(days.targets, 1, 36500), DATED,
 		{"of targets and component classes; 90", "targetsとクラスロールの有効日数 (初期値 90)"}},
-	{"snapshot-days", "N", NUMBER(days.snapshot, 1, 36500), SIGNERS,
+	{"snapshot-days", "N", NUMBER(days.snapshot, 1, 36500), DATED,
 		{"of snapshot; 14", "snapshotの有効日数 (初期値 14)"}},
-	{"timestamp-days", "N", NUMBER(days.timestamp, 1, 36500), SIGNERS,
+	{"timestamp-days", "N", NUMBER(days.timestamp, 1, 36500), DATED,
 		{"of timestamp; 7", "timestampの有効日数 (初期値 7)"}},
-	{"now", "TIME", TIME(now), SIGNERS | ON(VERIFY) | ON(SHOW) | ON(IMPORT) | ON(SHOW_ROOT),
+	{"now", "TIME", TIME(now), DATED | ON(VERIFY) | ON(SHOW) | ON(IMPORT),
 		{"take this for the time: 2026-11-21T00:00:00Z", "現在時刻とみなす時刻 (例 2026-11-21T00:00:00Z)"}},
 	{"json", NULL, FLAG(json), 0,
 		{"say what was done, and how far it is, as JSON", "結果と進行状況をJSON形式で出力する"}},

@@ -83,16 +83,24 @@ static void dir_free_at(DIR **at)
 		(void)closedir(*at);
 }
 
-/* A temporary name is "<name>.<pid>.tmp" (core/fs); in a new repository also what was not finished. */
-static bool left_over(const char *name, bool all)
+/* "<name>.<pid>.tmp" (core/fs) */
+static bool temporary(const char *name)
 {
 	size_t len = strlen(name);
-	return (len > 4 && strcmp(name + len - 4, ".tmp") == 0) ||
-		(all && len > 5 && name[0] >= '0' && name[0] <= '9' &&
-			strcmp(name + len - 5, ".json") == 0);
+	return len > 4 && strcmp(name + len - 4, ".tmp") == 0;
 }
 
-static int sweep_dir(int at, const char *path, bool all, struct yg_err *err)
+/* "N.role.json", of a repository that was never finished. */
+static bool versioned(const char *name)
+{
+	size_t len = strlen(name);
+	return len > 5 && name[0] >= '0' && name[0] <= '9' && strcmp(name + len - 5, ".json") == 0;
+}
+
+/* What is done with one name of a folder. */
+typedef int sweep_name(int fd, const char *path, const char *name, struct yg_err *err);
+
+static int each(int at, const char *path, sweep_name *act, struct yg_err *err)
 {
 	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -104,22 +112,53 @@ static int sweep_dir(int at, const char *path, bool all, struct yg_err *err)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	}
 	for (const struct dirent *one; (one = readdir(dir)) != NULL;) {
-		if (left_over(one->d_name, all) && unlinkat(fd, one->d_name, 0) < 0 &&
-			errno != ENOENT)
-			return yg_fail_sys(err, errno, "removing '%s/%s'", path, one->d_name);
+		if (act(fd, path, one->d_name, err) < 0)
+			return -1;
 	}
 	return 0;
 }
 
+static int discard(int fd, const char *path, const char *name, struct yg_err *err)
+{
+	if (unlinkat(fd, name, 0) < 0 && errno != ENOENT)
+		return yg_fail_sys(err, errno, "removing '%s/%s'", path, name);
+	return 0;
+}
+
+static int discard_temporary(int fd, const char *path, const char *name, struct yg_err *err)
+{
+	return temporary(name) ? discard(fd, path, name, err) : 0;
+}
+
+static int discard_versioned(int fd, const char *path, const char *name, struct yg_err *err)
+{
+	return versioned(name) ? discard(fd, path, name, err) : 0;
+}
+
+static int refuse_later(int fd, const char *path, const char *name, struct yg_err *err)
+{
+	(void)fd;
+	if (!versioned(name) || strncmp(name, "1.", 2) == 0)
+		return 0;
+	return yg_fail(err, YG_EFORMAT,
+		"'%s/%s': this was published once, and has lost its timestamp.json: put it back, or "
+		"begin in an empty folder",
+		path, name);
+}
+
 int repo_sweep(const struct repo *repo, bool all, struct yg_err *err)
 {
-	if (sweep_dir(repo->dir, "metadata", all, err) < 0 ||
-		sweep_dir(repo->dir, "targets", false, err) < 0)
+	if (all &&
+		(each(repo->dir, "metadata", refuse_later, err) < 0 ||
+			each(repo->dir, "metadata", discard_versioned, err) < 0))
+		return -1;
+	if (each(repo->dir, "metadata", discard_temporary, err) < 0 ||
+		each(repo->dir, "targets", discard_temporary, err) < 0)
 		return -1;
 	for (const struct repo_class *at = repo_classes; at->role; at++) {
 		char path[64];
 		if (yg_str_put(path, sizeof(path), "targets/%s", at->role) &&
-			sweep_dir(repo->dir, path, false, err) < 0)
+			each(repo->dir, path, discard_temporary, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -149,8 +149,7 @@ static bool complete(const struct root_pending *pending)
 }
 
 /* Sign with every root key that is here and has not signed yet. */
-static int sign(const struct keys *keys, struct root_pending *pending, int64_t *added,
-	struct yg_err *err)
+static int sign(struct keys *keys, struct root_pending *pending, int64_t *added, struct yg_err *err)
 {
 	struct keys_ref *refs YG_AUTO(mem) = calloc(1024, sizeof(*refs));
 	size_t found = 0;

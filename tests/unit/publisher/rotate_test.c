@@ -595,6 +595,26 @@ static void mixed_up(void **state)
 	follow(place, 1, 2);
 }
 
+/* A published repository without its timestamp.json is no place for a new one. */
+static void lost_timestamp(void **state)
+{
+	struct place *place = *state;
+	struct yg_err err = {0};
+	char path[128];
+	begin(place, &place->command);
+	done(resign_run, &place->command);
+	assert_true(yg_str_put(path, sizeof(path), "%s/metadata/timestamp.json", place->repo));
+	assert_int_equal(yg_fs_remove(AT_FDCWD, path, &err), 0);
+	fails(init_run, &place->command, YG_EFORMAT,
+		"metadata/2.snapshot.json': this was published once, and has lost its timestamp.json");
+	static const char *const still[] = {"1.root", "1.am", "2.snapshot"};
+	for (size_t i = 0; i < YG_COUNT(still); i++) {
+		assert_true(yg_str_put(path, sizeof(path), "%s/metadata/%s.json", place->repo,
+			still[i]));
+		assert_int_equal(access(path, R_OK), 0);
+	}
+}
+
 /* A pending root of somebody else's making. */
 static void malformed(void **state)
 {
@@ -631,6 +651,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stolen_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(thresholds, setup, teardown),
 		cmocka_unit_test_setup_teardown(mixed_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(lost_timestamp, setup, teardown),
 		cmocka_unit_test(malformed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
