@@ -27,6 +27,7 @@ int yg_store_named(struct yg_err *err)
 		{ENFILE, "system.error"},
 		{ENOTDIR, "store.exists"},
 		{EISDIR, "store.exists"},
+		{EFBIG, "system.error"},
 		{ENOTEMPTY, "store.exists"},
 		{EEXIST, "store.exists"},
 	};

@@ -145,6 +145,7 @@ int yg_role_main(int argc, char **argv, const struct yg_role *roles)
 	}
 	yg_log_init(role->label, YG_LOG_INFO);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is EFBIG, not our end */
 
 	struct state state = {.role = role, .env.tag = "", .status = EXIT_SUCCESS};
 	struct yg_err err = {0};

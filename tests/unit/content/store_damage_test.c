@@ -4,6 +4,8 @@
  * under way (T6), and what nothing on this disk can replace.
  */
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -420,6 +422,26 @@ static void a_folder_vanishes_under_an_object(void **state)
 	assert_true(yg_store_object_has(w.store, sha, 3));
 }
 
+/* A process may have a limit on the size of files: a failure with a name, and nothing live changes. */
+static void a_limit_on_files_is_no_damage(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct rlimit before;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	const struct rlimit small = {.rlim_cur = 64, .rlim_max = before.rlim_max};
+	(void)signal(SIGXFSZ, SIG_IGN); /* as every role does */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int rc = world_update(w.store, 3, &err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(rc, -1);
+	assert_string_equal(err.cause, "system.error");
+	assert_int_equal(world_version(&w, YG_STORE_LIB), 2);
+	err = (struct yg_err){0};
+	assert_int_equal(world_update(w.store, 3, &err), 0);
+	check("", A_FILE, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_flipped_description_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(emptied_at_every_step, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_folder_vanishes_under_an_object, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_limit_on_files_is_no_damage, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
