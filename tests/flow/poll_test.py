@@ -136,3 +136,27 @@ def test_an_old_repository_is_refused_whatever_was_wiped(alone, folder, wiped):
     alone.web.repository = alone.publisher.repository
     assert update(agent)["outcome"] == "success"
     assert agent.lib() == newest
+
+
+def test_a_relay_that_finds_nothing_new_asks_for_no_more(line):
+    line.update()
+    before = len(line.site.source.access_log.read_text().splitlines())
+    assert line.update()["outcome"] == "success"
+    asked = {row.split()[1] for row in line.site.source.access_log.read_text().splitlines()[before:]}
+    asked = {path for path in asked if not path.startswith("/targets/")}  # the Manager looks, too, and keeps no manifests
+    assert asked <= {"/metadata/2.root.json", "/metadata/timestamp.json"}, asked
+    assert set(line.found()) == {"Test.One", "Test.Two"}
+
+
+def test_a_relay_whose_mirror_is_gone_fills_it_again_without_asking_for_metadata(line):
+    line.update()
+    for path in (line.relay.state / "relay/metadata").iterdir():
+        path.unlink()
+    line.relay.close()
+    line.relay.start()
+    job = line.update()
+    assert job["outcome"] == "success", [(c["name"], c["cause"], c["sentence"]) for c in job["computers"]]
+    assert (line.relay.state / "relay/metadata/timestamp.json").exists()
+    line.site.add_agent("late")
+    job = line.update()
+    assert job["outcome"] == "success", [(c["name"], c["cause"], c["sentence"]) for c in job["computers"]]
