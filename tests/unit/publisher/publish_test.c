@@ -102,7 +102,7 @@ static void fails(int (*run)(const struct command *, json_t **, struct yg_err *)
 	const struct command *command, enum yg_code code, const char *msg)
 {
 	struct yg_err err = {0};
-	json_t *out = NULL;
+	json_t *out YG_AUTO(yg_json) = NULL; /* verify says what it found */
 	assert_int_equal(run(command, &out, &err), -1);
 	if (!strstr(err.msg, msg))
 		fail_msg("'%s', want '%s'", err.msg, msg);
