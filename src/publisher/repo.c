@@ -122,7 +122,7 @@ static int refresh_before(struct repo *repo, struct yg_tuf **tuf, struct yg_err 
 	struct yg_err why = {0};
 	if (before.version < 2)
 		return -1;
-	struct yg_tuf *again YG_AUTO(yg_tuf) = yg_tuf_new(&ops, &before, 0, &why);
+	struct yg_tuf *again YG_AUTO(yg_tuf) = yg_tuf_new(&ops, &before, YG_TUF_ANY_TIME, &why);
 	if (!again || yg_fs_read(repo->dir, "metadata/1.root.json", &root, &why) < 0 ||
 		yg_tuf_trust(again, yg_buf_bytes(&root), &why) < 0 ||
 		yg_tuf_refresh(again, &why) < 0)
@@ -135,12 +135,12 @@ static int refresh_before(struct repo *repo, struct yg_tuf **tuf, struct yg_err 
 	return 0;
 }
 
-/* What a client trusts is what we go on from. Time 0: metadata that ran out must not keep its
+/* What a client trusts is what we go on from, of any age: metadata that ran out must not keep its
  * publisher from signing anew.
  */
 static int read_all(struct repo *repo, struct yg_err *err)
 {
-	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(repo, 0, err);
+	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(repo, YG_TUF_ANY_TIME, err);
 	if (!tuf ||
 		(yg_tuf_refresh(tuf, err) < 0 &&
 			(repo->lock < 0 || refresh_before(repo, &tuf, err) < 0)))

@@ -170,7 +170,7 @@ int show_run(const struct command *command, json_t **out, struct yg_err *err)
 	struct repo repo YG_AUTO(repo) = {.dir = -1, .lock = -1};
 	if (repo_open(&repo, command->repo, false, err) < 0)
 		return -1;
-	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(&repo, 0, err);
+	struct yg_tuf *tuf YG_AUTO(yg_tuf) = repo_client(&repo, YG_TUF_ANY_TIME, err);
 	if (!tuf || yg_tuf_refresh(tuf, err) < 0)
 		return -1;
 	json_t *root YG_AUTO(yg_json) = NULL;

@@ -291,5 +291,5 @@ int64_t yg_tuf_known_time(const struct yg_tuf *tuf)
 
 int64_t yg_tuf_clock_behind(const struct yg_tuf *tuf)
 {
-	return tuf_state_time(tuf) - tuf->now;
+	return tuf->now == YG_TUF_ANY_TIME ? 0 : tuf_state_time(tuf) - tuf->now;
 }

@@ -61,7 +61,8 @@
 #define YG_TUF_PATH_MAX        256u       /* bytes of a target path */
 #define YG_TUF_ROLE_MAX        256u       /* bytes of a role's name, with the terminator */
 #define YG_TUF_NAME_MAX        128u /* bytes of what load and save are given, with the terminator */
-#define YG_TUF_URL_MAX         1024u /* bytes of what fetch is given, with the terminator */
+#define YG_TUF_URL_MAX         1024u     /* bytes of what fetch is given, with the terminator */
+#define YG_TUF_ANY_TIME        INT64_MIN /* instead of the time: nothing is too old */
 #define YG_TUF_FLOOR_MAX       (YG_TUF_SNAPSHOT_MAX + 4096u) /* bytes of floor.json */
 
 struct yg_tuf_ops {
@@ -99,7 +100,8 @@ struct yg_tuf_target {
 };
 
 /* A client for one run. `ops` and `ctx` are borrowed until it is freed.
- * in      now     seconds since the epoch: the update start time, for every expiry (5.1)
+ * in      now     seconds since the epoch: the update start time, for every expiry (5.1); or
+ *                 YG_TUF_ANY_TIME: for a publisher, who must be able to renew what has expired
  * errors  YG_ESYSTEM
  */
 struct yg_tuf *yg_tuf_new(const struct yg_tuf_ops *ops, void *ctx, int64_t now, struct yg_err *err)

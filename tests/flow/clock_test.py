@@ -93,14 +93,19 @@ def test_a_clock_that_is_behind_is_named(made):
     assert events(agent, BEHIND) == [BEHIND]
 
 
-def test_turning_the_clock_back_thaws_nothing(made):
+def test_turning_the_clock_back_thaws_nothing(site, folder):
     """What has expired at the newest signed time has expired, whatever this computer's clock says."""
+    made = lib.Alone(site, folder, "--targets-days", "10")
+    made.release("am-pattern", "--targets-days", "10")
+    made.source()
     agent = made.agent()
-    made.publish("resign", "--timestamp-days", "30", *at(days=20))
     update(agent)
-    made.publish("resign", "--timestamp-days", "5")  # fresh by our clock, not by the time that was signed
+    made.publish("resign", "--timestamp-days", "30", *at(days=20))  # the class is fresh by our clock alone
     answer = update(agent, good=False)
     assert answer["cause"] == "tuf.expired", answer
+    made.publish("resign", "--role", "targets", *at(days=20))
+    made.release("am-pattern", *at(days=20))  # what has expired does not keep its publisher from signing anew
+    assert update(agent)["outcome"] == "success"
 
 
 def test_when_everything_has_expired_the_clock_is_suspected(site, folder):
