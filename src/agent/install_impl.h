@@ -179,7 +179,7 @@ void install_alarm_begin(struct install *in, const char *name, const char *cause
 void install_alarm_end(struct install *in, const char *name, int id, json_t *params);
 json_t *install_alarm_status(struct install *in); /* [{name, since, cause, detail}] */
 
-/* This computer's place in staged rollouts, 0..9999: drawn once, and kept. */
+/* This computer's place in staged rollouts, 0..9999: drawn once, and kept (install_seat.c). */
 unsigned install_seat(struct install *in);
 
 /* ---- policy (install_policy.c) ---- */
