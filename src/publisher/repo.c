@@ -173,7 +173,7 @@ static int open_dirs(struct repo *repo, const char *path, struct yg_err *err)
 int repo_open(struct repo *repo, const char *path, bool write, struct yg_err *err)
 {
 	if (open_dirs(repo, path, err) < 0 ||
-		(write && (repo_lock(repo, err) < 0 || repo_sweep(repo, false, err) < 0)) ||
+		(write && (repo_lock(repo, err) < 0 || repo_lock_sweep(repo, false, err) < 0)) ||
 		read_all(repo, err) < 0)
 		return yg_wrap(err, "repository '%s'", path);
 	return 0;
@@ -202,7 +202,7 @@ int repo_make(struct repo *repo, const char *path, struct yg_err *err)
 	if (faccessat(repo->dir, "metadata/timestamp.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return yg_fail(err, YG_EFORMAT, "repository '%s': want a new one, have one already",
 			path);
-	return repo_sweep(repo, true, err);
+	return repo_lock_sweep(repo, true, err);
 }
 
 void repo_close(struct repo *repo)

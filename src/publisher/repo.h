@@ -97,7 +97,7 @@ const json_t *repo_role_entry(const json_t *by, const char *role);
  * errors  YG_EAGAIN another publisher works on it, named if it is on this computer
  */
 int repo_lock(const struct repo *repo, struct yg_err *err) YG_MUST_CHECK;
-int repo_sweep(const struct repo *repo, bool all, struct yg_err *err) YG_MUST_CHECK;
+int repo_lock_sweep(const struct repo *repo, bool all, struct yg_err *err) YG_MUST_CHECK;
 
 /* Give a body what every kind has: _type, spec_version, version, expires. */
 int repo_stamp(json_t *body, const char *type, int64_t version, int64_t expires, struct yg_err *err)

@@ -146,7 +146,7 @@ static int refuse_later(int fd, const char *path, const char *name, struct yg_er
 		path, name);
 }
 
-int repo_sweep(const struct repo *repo, bool all, struct yg_err *err)
+int repo_lock_sweep(const struct repo *repo, bool all, struct yg_err *err)
 {
 	if (all &&
 		(each(repo->dir, "metadata", refuse_later, err) < 0 ||

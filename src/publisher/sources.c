@@ -22,7 +22,7 @@ static const char clamav_ext[] =
 	" cat cbc cdb cfg crb crtdb cud cvd cld db fp ftm gdb hdb hdu hsb hsu idb ign ign2 imp info ioc"
 	" ldb ldu mdb mdu msb msu ndb ndu pdb pwdb rmd sdb sfp wdb yar yara zmd ";
 
-static const struct kind {
+static const struct sources_kind {
 	const char *component, *extensions;
 	enum yg_family family;
 } kinds[] = {
@@ -38,7 +38,7 @@ static const struct kind {
 
 /* ---- which files ---- */
 
-static const struct kind *find_kind(const char *component)
+static const struct sources_kind *find_kind(const char *component)
 {
 	for (size_t i = 0; i < YG_COUNT(kinds); i++) {
 		if (strcmp(kinds[i].component, component) == 0)
@@ -49,8 +49,8 @@ static const struct kind *find_kind(const char *component)
 
 static int begin(struct sources *sources, const struct command *command, struct yg_err *err)
 {
-	sources->component = command->component;
-	if (find_kind(command->component))
+	sources->kind = find_kind(command->component);
+	if (sources->kind)
 		return 0;
 	return yg_fail(err, YG_EFORMAT,
 		"component: want am-pattern, am-yara, am-hash, wr-list, fw-list, ips-rules, im-rules or "
@@ -107,7 +107,7 @@ static size_t base_at(const char *path)
 static int check_kind(const struct sources *sources, const char *path, const char *name,
 	struct yg_err *err)
 {
-	const struct kind *kind = find_kind(sources->component);
+	const struct sources_kind *kind = sources->kind;
 	if (extension_ok(kind->extensions, name))
 		return 0;
 	return yg_fail(err, YG_EFORMAT, "'%.200s': %s has no files of this kind; want one of:%s",

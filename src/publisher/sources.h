@@ -21,8 +21,8 @@ struct source {
 };
 
 struct sources {
-	const char *component;
-	struct source *list; /* owned */
+	const struct sources_kind *kind; /* what the component has */
+	struct source *list;             /* owned */
 	size_t count, cap;
 };
 

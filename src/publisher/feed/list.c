@@ -180,10 +180,19 @@ static bool put_path(struct out *out, struct yg_bytes path)
 	return true;
 }
 
+static const uint8_t *last_of(struct yg_bytes value, uint8_t c)
+{
+	for (size_t i = value.len; i > 0; i--) {
+		if (value.ptr[i - 1] == c)
+			return value.ptr + i - 1;
+	}
+	return NULL;
+}
+
 /* authority  "[user@]host[:port]" */
 static bool put_authority(struct out *out, struct yg_bytes authority)
 {
-	const uint8_t *at = authority.len ? memrchr(authority.ptr, '@', authority.len) : NULL;
+	const uint8_t *at = last_of(authority, '@');
 	uint64_t number = 0;
 	char text[8];
 	if (at) {
@@ -193,7 +202,7 @@ static bool put_authority(struct out *out, struct yg_bytes authority)
 		authority.ptr += len;
 		authority.len -= len;
 	}
-	const uint8_t *colon = authority.len ? memrchr(authority.ptr, ':', authority.len) : NULL;
+	const uint8_t *colon = last_of(authority, ':');
 	if (!colon || authority.ptr[authority.len - 1] == ']')
 		return put_host(out, authority);
 	size_t len = (size_t)(colon - authority.ptr);
