@@ -159,7 +159,8 @@ static int step_root(struct yg_tuf *tuf, bool *more, struct yg_err *err)
 	struct yg_err why = {0};
 	*more = false;
 	if (tuf_state_fetch(tuf, path, YG_TUF_ROOT_MAX, &text, &why) < 0) {
-		if (why.code == YG_EABSENT)
+		/* Object stores forbid what is not there, so as not to tell. */
+		if (why.code == YG_EABSENT || strcmp(why.cause, "http.forbidden") == 0)
 			return 0;
 		*err = why;
 		return -1;

@@ -69,7 +69,8 @@ struct yg_tuf_ops {
 	/* GET a file of the repository: "metadata/2.root.json", "targets/am/<sha256>.am-pattern.json".
 	 * The path is one of a URL: what is not safe there is percent-encoded already.
 	 * Appends at most `max` bytes to `buf` (buf->max is at least that).
-	 * errors  YG_EABSENT the source has no such file (404); YG_ELIMIT more than max; whatever else
+	 * errors  YG_EABSENT the source has no such file (404); cause http.forbidden: the same, for the
+	 *         next root; YG_ELIMIT more than max; whatever else
 	 */
 	int (*fetch)(void *ctx, const char *path, size_t max, struct yg_buf *buf,
 		struct yg_err *err);

@@ -877,9 +877,40 @@ static void bins(void **state)
 	}
 }
 
+static int forbids(void *ctx, const char *path, size_t max, struct yg_buf *buf, struct yg_err *err)
+{
+	struct sim *sim = ctx;
+	if (json_object_get(sim->remote, path) && strcmp(path, "metadata/timestamp.json") != 0)
+		return sim_fetch(ctx, path, max, buf, err);
+	if (strstr(path, ".root.json") || sim->now == 0)
+		return yg_fail_cause(err, YG_EFORMAT, "http.forbidden", "HTTP 403");
+	return sim_fetch(ctx, path, max, buf, err);
+}
+
+/* An object store answers 403 for what is not there: no newer root. For anything else it is a failure. */
+static void forbidden(void **state)
+{
+	(void)state;
+	static const struct yg_tuf_ops ops = {forbids, sim_load, sim_save};
+	for (int all = 0; all < 2; all++) {
+		struct sim sim;
+		struct yg_err err = {0};
+		sim_init(&sim);
+		struct yg_tuf *tuf YG_AUTO(yg_tuf) = yg_tuf_new(&ops, &sim, sim.now, &err);
+		assert_int_equal(yg_tuf_trust(tuf, yg_bytes_of(json_string_value(sim.root_doc)),
+					 &err),
+			0);
+		sim.now = all ? 0 : sim.now;
+		assert_int_equal(yg_tuf_refresh(tuf, &err), all ? -1 : 0);
+		assert_string_equal(err.cause, all ? "http.forbidden" : "");
+		sim_done(&sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(forbidden),
 		cmocka_unit_test(attacks),
 		cmocka_unit_test(heals),
 		cmocka_unit_test(requests),
