@@ -25,15 +25,7 @@ static const struct yg_opt opts[] = {
 
 static enum yg_lang language(const char *given)
 {
-	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-	if (given)
-		return yg_lang_of(given);
-	for (size_t i = 0; i < YG_COUNT(names); i++) {
-		const char *value = getenv(names[i]);
-		if (value && *value)
-			return yg_lang_of(value);
-	}
-	return YG_LANG_EN;
+	return given ? yg_lang_of(given) : yg_lang_environment();
 }
 
 static const char *choose(const char *option, const char *variable, const char *file)

@@ -19,6 +19,7 @@
 #include "core/str.h"
 #include "net/client.h"
 #include "net/url.h"
+#include "proto/lang.h"
 #include "tuf/meta.h"
 #include "tuf/tuf.h"
 
@@ -33,6 +34,8 @@ struct tool {
 	const char *targets[TARGETS_MAX];
 	size_t target_count;
 	const char *operand;
+	enum yg_lang lang;
+	bool help, version;
 
 	int metadata_fd, target_fd;
 	struct yg_url metadata, content;
@@ -195,9 +198,8 @@ static const struct command {
 	int (*run)(struct tool *tool, struct yg_err *err);
 } commands[] = {{"init", true, init}, {"refresh", false, refresh}, {"download", false, download}};
 
-static void usage(FILE *to)
-{
-	(void)fprintf(to,
+static const char *const usages[] = {
+	[YG_LANG_EN] =
 		"usage: yagura-tuf --metadata-dir DIR init ROOT.json\n"
 		"       yagura-tuf --metadata-dir DIR --metadata-url URL refresh\n"
 		"       yagura-tuf --metadata-dir DIR --metadata-url URL --target-name PATH...\n"
@@ -210,8 +212,24 @@ static void usage(FILE *to)
 		"  --target-name PATH     a target to download; may be repeated\n"
 		"  --target-base-url URL  where its targets lie\n"
 		"  --target-dir DIR       where they go\n"
-		"  --help, --version\n");
-}
+		"  --lang en|ja           language; else from LC_ALL, LC_MESSAGES, LANG\n"
+		"  --help, --version\n",
+	[YG_LANG_JA] =
+		"使用方法: yagura-tuf --metadata-dir DIR init ROOT.json\n"
+		"          yagura-tuf --metadata-dir DIR --metadata-url URL refresh\n"
+		"          yagura-tuf --metadata-dir DIR --metadata-url URL --target-name PATH...\n"
+		"                     --target-base-url URL --target-dir DIR download\n"
+		"\n"
+		"The Update Frameworkのクライアント。任意のリポジトリに使用できます。\n"
+		"\n"
+		"  --metadata-dir DIR     信頼済みメタデータの保存先フォルダ\n"
+		"  --metadata-url URL     リポジトリのメタデータのURL\n"
+		"  --target-name PATH     ダウンロードするターゲット (複数指定可)\n"
+		"  --target-base-url URL  ターゲットのURL\n"
+		"  --target-dir DIR       ターゲットの保存先フォルダ\n"
+		"  --lang en|ja           表示言語 (指定しない場合はLC_ALL、LC_MESSAGES、LANGに従う)\n"
+		"  --help, --version\n",
+};
 
 /* Metadata is a stranger's text: no control characters of it reach a terminal, it stays one line, and a
  * character that was cut in half is none.
@@ -238,6 +256,7 @@ static const struct option options[] = {
 	{"target-name", required_argument, NULL, 'n'},
 	{"target-base-url", required_argument, NULL, 'b'},
 	{"target-dir", required_argument, NULL, 'd'},
+	{"lang", required_argument, NULL, 'l'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'v'},
 	{0},
@@ -264,8 +283,31 @@ static bool take_option(struct tool *tool, int option, const char *value)
 	case 'd':
 		tool->target_dir = value;
 		return true;
+	case 'l':
+		tool->lang = yg_lang_of(value);
+		if (strcmp(value, yg_lang_name(tool->lang)) == 0)
+			return true;
+		(void)fprintf(stderr, "yagura-tuf: --lang: want en or ja, have '%s'\n", value);
+		return false;
+	case 'h':
+		tool->help = true;
+		return true;
+	case 'v':
+		tool->version = true;
+		return true;
 	default:
 		return false;
+	}
+}
+
+static bool take_options(struct tool *tool, int argc, char *argv[])
+{
+	for (;;) {
+		int option = getopt_long(argc, argv, "", options, NULL);
+		if (option == -1)
+			return true;
+		if (!take_option(tool, option, optarg))
+			return false;
 	}
 }
 
@@ -276,7 +318,7 @@ static int run(struct tool *tool, int argc, char *const argv[])
 		if (argc > 0 && strcmp(commands[i].name, argv[0]) == 0)
 			command = &commands[i];
 	if (!command || argc != (command->operand ? 2 : 1)) {
-		usage(stderr);
+		(void)fputs(usages[tool->lang], stderr);
 		return EXIT_USAGE;
 	}
 	struct yg_err err = {0};
@@ -290,22 +332,18 @@ static int run(struct tool *tool, int argc, char *const argv[])
 int main(int argc, char *argv[])
 {
 	static struct tool tool = {.metadata_fd = -1, .target_fd = -1};
-	for (;;) {
-		int option = getopt_long(argc, argv, "", options, NULL);
-		if (option == -1)
-			break;
-		if (option == 'h') {
-			usage(stdout);
-			return EXIT_SUCCESS;
-		}
-		if (option == 'v') {
-			(void)printf("yagura-tuf %s\n", YG_VERSION);
-			return EXIT_SUCCESS;
-		}
-		if (!take_option(&tool, option, optarg)) {
-			usage(stderr);
-			return EXIT_USAGE;
-		}
+	tool.lang = yg_lang_environment();
+	if (!take_options(&tool, argc, argv)) {
+		(void)fputs(usages[tool.lang], stderr);
+		return EXIT_USAGE;
+	}
+	if (tool.help) {
+		(void)fputs(usages[tool.lang], stdout);
+		return EXIT_SUCCESS;
+	}
+	if (tool.version) {
+		(void)printf("yagura-tuf %s\n", YG_VERSION);
+		return EXIT_SUCCESS;
 	}
 	int status = run(&tool, argc - optind, argv + optind);
 	yg_client_free(tool.client);

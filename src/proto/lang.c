@@ -3,8 +3,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "core/attr.h"
 
 const char *yg_lang_name(enum yg_lang lang)
 {
@@ -49,4 +52,15 @@ enum yg_lang yg_lang_of(const char *text)
 		text += len;
 	}
 	return lang;
+}
+
+enum yg_lang yg_lang_environment(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+	for (size_t i = 0; i < YG_COUNT(names); i++) {
+		const char *value = getenv(names[i]);
+		if (value && *value)
+			return yg_lang_of(value);
+	}
+	return YG_LANG_EN;
 }

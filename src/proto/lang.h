@@ -10,4 +10,9 @@ enum yg_lang { YG_LANG_EN, YG_LANG_JA };
  */
 enum yg_lang yg_lang_of(const char *text);
 
+/* What the environment of somebody at a shell asks for: the first of LC_ALL, LC_MESSAGES and LANG that is
+ * not empty. English without one.
+ */
+enum yg_lang yg_lang_environment(void);
+
 const char *yg_lang_name(enum yg_lang lang); /* "en", "ja" */

@@ -283,21 +283,10 @@ static const struct option_row *find(const char *name, size_t len)
 
 /* ---- the whole line ---- */
 
-static enum yg_lang environment_lang(void)
-{
-	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-	for (size_t i = 0; i < YG_COUNT(names); i++) {
-		const char *value = getenv(names[i]);
-		if (value && *value)
-			return yg_lang_of(value);
-	}
-	return YG_LANG_EN;
-}
-
 /* What must be known before the first error. */
 static void early(int argc, char **argv, struct command *command)
 {
-	command->lang = environment_lang();
+	command->lang = yg_lang_environment();
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			command->json = true;

@@ -16,6 +16,16 @@ def test_help_and_version(program):
     assert done.returncode == 2 and "nonsense" in done.stderr
 
 
+@pytest.mark.parametrize("program", ["yagura", "yagura-publish", "yagura-tuf"])
+def test_help_in_japanese(program, monkeypatch):
+    """Programs that people use at a shell: with the option, wherever it stands, and with the environment."""
+    want = parts.run(program, "--help", "--lang", "ja")
+    assert "使用方法: " + program in want
+    assert parts.run(program, "--lang", "ja", "--help") == want
+    monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+    assert parts.run(program, "--help") == want
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_manual_page(program):
     pages = list((parts.TOP / "docs/man").glob(f"{program}.[18].scd"))

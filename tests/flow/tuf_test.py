@@ -476,7 +476,7 @@ def test_hashes_nobody_knows(client, repo):
 # ---- the command line
 
 def test_usage(folder):
-    for args in ([], ["refresh", "now"], ["init"], ["upgrade"], ["--nonsense", "refresh"]):
+    for args in ([], ["refresh", "now"], ["init"], ["upgrade"], ["--nonsense", "refresh"], ["--lang", "de", "refresh"]):
         done = subprocess.run([sim.PROGRAM, *args], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and "usage: yagura-tuf" in done.stderr and done.stdout == ""
     for args, want in ((["refresh"], "want --metadata-dir"), (["--metadata-dir", folder, "refresh"], "want --metadata-url"),

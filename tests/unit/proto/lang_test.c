@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "proto/lang.h"
 
+#include <stdlib.h>
+
 #include "core/attr.h"
 #include "tests/lib/cmocka_all.h"
 
@@ -27,6 +29,11 @@ static const struct {
 	{",,,ja", YG_LANG_JA},
 };
 
+static void set(const char *name, const char *value)
+{
+	assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
+}
+
 static void of(void **state)
 {
 	(void)state;
@@ -37,8 +44,32 @@ static void of(void **state)
 	assert_string_equal(yg_lang_name(YG_LANG_EN), "en");
 }
 
+static void environment(void **state)
+{
+	static const struct {
+		const char *all, *messages, *lang;
+		enum yg_lang want;
+	} cases[] = {
+		{NULL, NULL, NULL, YG_LANG_EN},
+		{NULL, NULL, "ja_JP.UTF-8", YG_LANG_JA},
+		{"", "", "ja_JP.UTF-8", YG_LANG_JA},
+		{NULL, "C", "ja_JP.UTF-8", YG_LANG_EN},
+		{NULL, "ja_JP.UTF-8", "C", YG_LANG_JA},
+		{"C", "ja_JP.UTF-8", "ja_JP.UTF-8", YG_LANG_EN},
+		{"ja", "C", "C", YG_LANG_JA},
+	};
+	(void)state;
+	for (size_t i = 0; i < YG_COUNT(cases); i++) {
+		set("LC_ALL", cases[i].all);
+		set("LC_MESSAGES", cases[i].messages);
+		set("LANG", cases[i].lang);
+		if (yg_lang_environment() != cases[i].want)
+			fail_msg("case %zu", i);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(of)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(of), cmocka_unit_test(environment)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
