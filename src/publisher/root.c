@@ -411,14 +411,54 @@ int root_sign(const struct command *command, json_t **out, struct yg_err *err)
 		: 0;
 }
 
+static struct yg_meta *read_meta(const struct repo *repo, enum yg_meta_type type, const char *path,
+	struct yg_err *err)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_TUF_ROOT_MAX);
+	if (yg_fs_read(repo->dir, path, &text, err) < 0)
+		return NULL;
+	struct yg_meta *meta = yg_meta_parse(type, yg_buf_bytes(&text), YG_TUF_ROOT_MAX, err);
+	if (!meta)
+		(void)yg_wrap(err, "%s", path);
+	return meta;
+}
+
+/* Everybody begins with the first root: it is never another one, and what waits for it was signed with its keys.
+ * Copies of pending roots lie on media for years, also of repositories that were begun anew.
+ */
+static int check_first(const struct repo *repo, const struct root_pending *pending, bool *there,
+	struct yg_err *err)
+{
+	struct yg_err why = {0};
+	struct yg_meta *have YG_AUTO(
+		yg_meta) = read_meta(repo, YG_META_ROOT, "metadata/1.root.json", &why);
+	if (!have && why.code != YG_EABSENT) {
+		*err = why;
+		return -1;
+	}
+	*there = have != NULL;
+	if (have)
+		return json_equal(have->body, pending->root->body)
+			? 0
+			: yg_fail(err, YG_EFORMAT,
+				  "metadata/1.root.json: the repository has another first root already");
+	struct yg_meta *timestamp YG_AUTO(
+		yg_meta) = read_meta(repo, YG_META_TIMESTAMP, "metadata/timestamp.json", err);
+	if (!timestamp || yg_meta_verify(pending->root, "timestamp", timestamp, err) < 0)
+		return yg_wrap(err, "this root is not the one that the repository waits for");
+	return 0;
+}
+
 /* The root that init could not write: all the rest waits for it. */
 static int add_first(const struct command *command, const struct root_pending *pending,
 	struct yg_err *err)
 {
 	struct repo repo YG_AUTO(repo) = {.dir = -1, .lock = -1};
-	if (repo_open_unrooted(&repo, command->repo, err) < 0)
+	bool there = false;
+	if (repo_open_unrooted(&repo, command->repo, err) < 0 ||
+		check_first(&repo, pending, &there, err) < 0)
 		return -1;
-	return repo_write_root(&repo, pending->root, err);
+	return there ? 0 : repo_write_root(&repo, pending->root, err);
 }
 
 static int check(const struct root_pending *pending, const char *path, struct yg_err *err)

@@ -480,7 +480,34 @@ static void made_elsewhere(void **state)
 		use_media(place, &sign, 1u << i);
 		done(root_sign, &sign);
 	}
+	/* The pending root of another repository, signed by the same people. */
+	char repo[128], keys[128], wrong[160], copy[160];
+	assert_true(yg_str_put(repo, sizeof(repo), "%s/second", place->dir));
+	assert_true(yg_str_put(keys, sizeof(keys), "%s/second-keys", place->dir));
+	assert_true(yg_str_put(wrong, sizeof(wrong), "%s/pending-root.json", keys));
+	assert_true(yg_str_put(copy, sizeof(copy), "%s/copy.json", place->dir));
+	init.repo = init.operands[0] = repo;
+	init.keys = keys;
+	done(init_run, &init);
+	sign.repo = sign.operands[0] = wrong;
+	use_media(place, &sign, 3);
+	done(root_sign, &sign);
+	struct command add = with(place, wrong);
+	fails(root_add, &add, YG_EUNTRUSTED, "is not the one that the repository waits for");
+	sign.repo = sign.operands[0] = pending;
+	{
+		struct yg_err err = {0};
+		struct yg_buf bytes YG_AUTO(yg_buf) = YG_BUF(1u << 20);
+		assert_int_equal(yg_fs_read(AT_FDCWD, pending, &bytes, &err), 0);
+		assert_int_equal(yg_fs_replace(AT_FDCWD, copy, yg_buf_bytes(&bytes), 0644, &err),
+			0);
+	}
 	done(root_add, &place->command);
+	done(verify_run, &place->command);
+	fails(root_add, &add, YG_EFORMAT, "the repository has another first root already");
+	done(verify_run, &place->command);
+	add = with(place, copy); /* again is harmless */
+	done(root_add, &add);
 	done(verify_run, &place->command);
 }
 
