@@ -191,6 +191,10 @@ class Client:
         self.metadata, self.targets, self.root = folder / "metadata", folder / "targets", folder / "root.json"
         self.error = ""
 
+    def __repr__(self):
+        """What a test that fails shows of it."""
+        return f"<after {self.repo.requests}: {self.error!r}>"
+
     def close(self):
         self.server.shutdown()
         self.server.server_close()
