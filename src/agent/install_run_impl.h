@@ -133,6 +133,9 @@ void install_run_cache_collect(struct install_run *r);
 
 /* ---- install_run_known.c ---- */
 
+/* Have the mirror serve a root that is kept here, at its path in the repository. False: none of that version is. */
+bool install_run_known_root(struct install_run *r, int64_t version, const char *path);
+
 /* Ask verify what is newest, with `done` as the reply: from the source, or (kept) from what is trusted. */
 void install_run_known_refresh(struct install_run *r, bool kept, yg_ipc_done *done);
 /* What the reply says besides the set. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/install_run_impl.h"
 #include "content/rollout.h"
@@ -13,6 +15,7 @@
  */
 
 #define NAME_BYTES   128
+#define ROOT_MAX     (512u << 10) /* bytes */
 #define ALARM        "component:"
 #define BEHIND_MAX_S 300 /* of a clock that is not worth an alarm */
 
@@ -28,6 +31,29 @@ static int note_kept(struct install_run *r, const char *path, const char *name, 
 		return -1;
 	int fd YG_AUTO(fd) = yg_fs_open(r->in->root, kept, err);
 	return fd < 0 ? -1 : install_mirror_note(r->in->mirror, path, fd, err);
+}
+
+static bool same_bytes(int root, const char *a, const char *b)
+{
+	struct yg_err why = {0};
+	struct yg_buf one YG_AUTO(yg_buf) = YG_BUF(ROOT_MAX);
+	struct yg_buf two YG_AUTO(yg_buf) = YG_BUF(ROOT_MAX);
+	return yg_fs_read(root, a, &one, &why) == 0 && yg_fs_read(root, b, &two, &why) == 0 &&
+		one.len == two.len && (one.len == 0 || memcmp(one.data, two.data, one.len) == 0);
+}
+
+/* A root that is kept was verified in this refresh: what the mirror has of it is put right by it. */
+bool install_run_known_root(struct install_run *r, int64_t version, const char *path)
+{
+	char name[64], kept[INSTALL_RUN_PATH], served[INSTALL_RUN_PATH];
+	struct stat st;
+	struct yg_err why = {0};
+	if (!yg_str_put(name, sizeof(name), "root@%lld.json", (long long)version) ||
+		!yg_str_put(served, sizeof(served), "relay/%s", path) ||
+		install_run_cache_path(r, name, kept, &why) < 0 ||
+		fstatat(r->in->root, kept, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	return same_bytes(r->in->root, kept, served) || note_kept(r, path, name, &why) == 0;
 }
 
 static int note_metadata(struct install_run *r, const json_t *reply, struct yg_err *err)

@@ -296,7 +296,8 @@ static void fetch_roots(struct install_run *r)
 	for (; r->root_next <= r->root_last; r->root_next++) {
 		(void)!yg_str_put(path, sizeof(path), "metadata/%lld.root.json",
 			(long long)r->root_next);
-		if (!install_mirror_knows(r->in->mirror, path))
+		if (!install_run_known_root(r, r->root_next, path) &&
+			!install_mirror_knows(r->in->mirror, path))
 			break;
 	}
 	if (r->root_next > r->root_last || !r->fetch.ipc) {

@@ -55,6 +55,21 @@ def test_agents_follow_the_new_keys_of_every_role(line, verb):
     assert late.components()["am-pattern"] == 1 + len(ROLES)
 
 
+def test_a_relay_whose_root_is_damaged_serves_the_right_one_again(line):
+    assert line.update()["outcome"] == "success"
+    rotate(line, "rotate-key", "timestamp")
+    line.release(2)
+    assert line.update()["outcome"] == "success"
+    name = "metadata/2.root.json"
+    served = line.relay.state / "relay" / name
+    good = (line.site.publisher.repository / name).read_bytes()
+    assert served.read_bytes() == good
+    served.unlink()
+    served.write_bytes(good.replace(b"2", b"3"))
+    line.update()
+    assert served.read_bytes() == good
+
+
 def test_agents_come_back_from_versions_that_stolen_keys_signed(line, folder):
     """Whoever has the online keys can outrun the publisher; new keys take agents back (fast-forward recovery)."""
     publisher = line.site.publisher
