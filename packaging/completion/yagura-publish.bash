@@ -8,7 +8,7 @@ _yagura_publish() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--version|--warn-days|--wave|--waves) ((at++)) ;;
+		--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--token|--version|--warn-days|--wave|--waves) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
@@ -16,11 +16,11 @@ _yagura_publish() {
 	case $previous in
 	--keys|--passphrase-file|--root-key-dir|--root-passphrase-file|--public-key|--out|--new-key-dir|--new-passphrase-file|--add|--sample-find|--sample-pass|--root) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--version|--warn-days|--wave|--waves) COMPREPLY=() && return ;;
+	--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--token|--version|--warn-days|--wave|--waves) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'init' | 'init '*) options+=' --keys --passphrase-file --key-type --root-keys --threshold --root-key-dir --root-passphrase-file --plain-keys --public-key --role-keys --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
-	'make-key' | 'make-key '*) options+=' --key-type --plain-keys --new-key-dir --new-passphrase-file' ;;
+	'make-key' | 'make-key '*) options+=' --key-type --plain-keys --new-key-dir --new-passphrase-file --token' ;;
 	'keys' | 'keys '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file' ;;
 	'rotate-key' | 'rotate-key '*) options+=' --keys --passphrase-file --key-type --threshold --root-key-dir --root-passphrase-file --plain-keys --public-key --key --new-key-dir --new-passphrase-file --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
 	'revoke-key' | 'revoke-key '*) options+=' --keys --passphrase-file --key-type --threshold --root-key-dir --root-passphrase-file --plain-keys --public-key --new-key-dir --new-passphrase-file --drop --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;

@@ -29,6 +29,7 @@ struct command {
 	const char *key;            /* id of a key, or its beginning; or NULL */
 	const char *new_dir;        /* folder of a new key, or NULL */
 	const char *new_passphrase; /* file, or NULL */
+	const char *token;          /* address of a key in a token, or NULL */
 	const char *name;           /* of a wave, of a feed's file; or NULL */
 	const char *from[COMMAND_LIST_MAX]; /* folders */
 	const char *roles[COMMAND_LIST_MAX];

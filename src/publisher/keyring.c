@@ -30,7 +30,8 @@ int keyring_new_place(const struct command *command, struct keys *keys, size_t *
 	if (keys_open(keys, command->new_dir, command->new_passphrase, true, err) < 0)
 		return -1;
 	*place = keys->place_count - 1;
-	return keyring_secure(keys, *place, command->plain_keys, err);
+	/* A token keeps its key itself; what the place has then is the PIN. */
+	return keyring_secure(keys, *place, command->plain_keys || command->token, err);
 }
 
 int keyring_make(const struct command *command, json_t **out, struct yg_err *err)
@@ -50,11 +51,12 @@ int keyring_make(const struct command *command, json_t **out, struct yg_err *err
 		return -1;
 	for (size_t i = 0; i < found; i++) {
 		if (strcmp(refs[i].name, name) == 0)
-			return yg_fail(err, YG_EFORMAT, "'%s/%s.pem': want a new key, have one",
-				command->new_dir, name);
+			return yg_fail(err, YG_EFORMAT, "'%s/%s.%s': want a new key, have one",
+				command->new_dir, name, keys_kind(&keys, place, name));
 	}
-	if (keys_make(&keys, place, name, command->key_type, err) < 0 ||
-		keys_public(&keys, place, name, &public, id, err) < 0)
+	int bad = command->token ? keys_token_make(&keys, place, name, command->token, err)
+				 : keys_make(&keys, place, name, command->key_type, err);
+	if (bad < 0 || keys_public(&keys, place, name, &public, id, err) < 0)
 		return -1;
 	char *file YG_AUTO(mem) = yg_str_format("%s/%s.pub", command->new_dir, name);
 	*out = json_pack("{s:s, s:s, s:s?}", "name", name, "key", id, "public", file);
@@ -93,8 +95,9 @@ static json_t *roles_of(const struct repo *repo, const char *id)
 static int append_key(json_t *list, const struct repo *repo, const struct keys *keys,
 	const struct keys_ref *ref, struct yg_err *err)
 {
-	char *path YG_AUTO(
-		mem) = yg_str_format("%s/%s.pem", keys->places[ref->place].path, ref->name);
+	const char *kind = keys_kind(keys, ref->place, ref->name);
+	char *path YG_AUTO(mem) = yg_str_format("%s/%s.%s", keys->places[ref->place].path,
+		ref->name, kind ? kind : "pem");
 	json_t *roles = roles_of(repo, ref->id);
 	if (json_array_append_new(list,
 		    json_pack("{s:s?, s:s, s:b, s:o}", "file", path, "key", ref->id, "used",

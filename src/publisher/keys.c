@@ -13,7 +13,6 @@
 #include "core/str.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
-#include "crypto/sign.h"
 #include "tuf/canon.h"
 
 #define PASSPHRASE_MAX 1024        /* bytes */
@@ -22,7 +21,7 @@
 
 /* ---- places ---- */
 
-static int read_passphrase(const char *path, char **out, struct yg_err *err)
+int keys_read_passphrase(const char *path, char **out, struct yg_err *err)
 {
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(PASSPHRASE_MAX);
 	if (yg_fs_read(AT_FDCWD, path, &text, err) < 0)
@@ -44,6 +43,8 @@ static void place_close(struct keys_place *place)
 		(void)close(place->dir);
 	free(place->path);
 	yg_secret_free(place->passphrase);
+	yg_secret_free(place->pin);
+	free(place->pin_token);
 	*place = (struct keys_place){.dir = -1};
 }
 
@@ -63,7 +64,8 @@ int keys_open(struct keys *keys, const char *path, const char *passphrase_file, 
 		place_close(&place);
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	}
-	if (passphrase_file && read_passphrase(passphrase_file, &place.passphrase, err) < 0) {
+	place.given = passphrase_file != NULL;
+	if (passphrase_file && keys_read_passphrase(passphrase_file, &place.passphrase, err) < 0) {
 		place_close(&place);
 		return -1;
 	}
@@ -89,6 +91,26 @@ static int file_of(const char *name, const char *extension, char out[KEYS_NAME_M
 	if (yg_str_put(out, KEYS_NAME_MAX + 8, "%s.%s", name, extension))
 		return 0;
 	return yg_fail(err, YG_ELIMIT, "key '%s': name too long", name);
+}
+
+static bool has_file(const struct keys *keys, size_t place, const char *name, const char *extension)
+{
+	char file[KEYS_NAME_MAX + 8];
+	return yg_str_put(file, sizeof(file), "%s.%s", name, extension) &&
+		faccessat(keys->places[place].dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+const char *keys_kind(const struct keys *keys, size_t place, const char *name)
+{
+	return has_file(keys, place, name, "pem")    ? "pem"
+		: has_file(keys, place, name, "p11") ? "p11"
+						     : NULL;
+}
+
+static bool in_token(const struct keys *keys, size_t place, const char *name)
+{
+	const char *kind = keys_kind(keys, place, name);
+	return kind && strcmp(kind, "p11") == 0;
 }
 
 static bool encrypted(struct yg_bytes pem)
@@ -150,6 +172,19 @@ int keys_id(const json_t *public, char id[KEYS_ID_SIZE], struct yg_err *err)
 	return yg_hash_text(yg_buf_bytes(&canon), id, err);
 }
 
+int keys_public_of(const struct yg_public *public, json_t **out, char id[KEYS_ID_SIZE],
+	struct yg_err *err)
+{
+	json_t *value YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:{s:s}}", "keytype",
+		public->keytype, "scheme", public->scheme, "keyval", "public", public->text);
+	if (!value)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	if (keys_id(value, id, err) < 0)
+		return -1;
+	*out = yg_take(value);
+	return 0;
+}
+
 static int public_of(const struct yg_key *key, json_t **out, char id[KEYS_ID_SIZE],
 	struct yg_err *err)
 {
@@ -157,14 +192,7 @@ static int public_of(const struct yg_key *key, json_t **out, char id[KEYS_ID_SIZ
 	char *text YG_AUTO(mem) = NULL;
 	if (yg_key_public(key, &public, &text, err) < 0)
 		return -1;
-	json_t *value YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:{s:s}}", "keytype", public.keytype,
-		"scheme", public.scheme, "keyval", "public", text);
-	if (!value)
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (keys_id(value, id, err) < 0)
-		return -1;
-	*out = yg_take(value);
-	return 0;
+	return keys_public_of(&public, out, id, err);
 }
 
 static int parse_public(struct yg_bytes text, json_t **out, char id[KEYS_ID_SIZE],
@@ -199,18 +227,22 @@ int keys_public(struct keys *keys, size_t place, const char *name, json_t **out,
 		yg_fs_read(keys->places[place].dir, file, &text, &why) == 0 &&
 		parse_public(yg_buf_bytes(&text), out, id, &why) == 0)
 		return 0;
+	if (in_token(keys, place, name))
+		return yg_fail(err, YG_EABSENT,
+			"key '%s': it is in a token, and '%s.pub' is missing or damaged: put it back, or "
+			"remove '%s.p11' and let make-key --token make both",
+			name, name, name);
 	struct yg_key *key YG_AUTO(yg_key) = load(keys, place, name, err);
 	return key ? public_of(key, out, id, err) : -1;
 }
 
-static int write_public(struct keys *keys, size_t place, const char *name, const struct yg_key *key,
+int keys_write_public(struct keys *keys, size_t place, const char *name, const json_t *public,
 	struct yg_err *err)
 {
-	char file[KEYS_NAME_MAX + 8], id[KEYS_ID_SIZE];
-	json_t *public YG_AUTO(yg_json) = NULL;
+	char file[KEYS_NAME_MAX + 8];
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(PUBLIC_MAX);
-	if (file_of(name, "pub", file, err) < 0 || public_of(key, &public, id, err) < 0 ||
-		yg_json_dump(public, &text, err) < 0 || yg_buf_add(&text, "\n", 1, err) < 0)
+	if (file_of(name, "pub", file, err) < 0 || yg_json_dump(public, &text, err) < 0 ||
+		yg_buf_add(&text, "\n", 1, err) < 0)
 		return -1;
 	return yg_fs_replace(keys->places[place].dir, file, yg_buf_bytes(&text), 0644, err);
 }
@@ -218,18 +250,20 @@ static int write_public(struct keys *keys, size_t place, const char *name, const
 int keys_make(struct keys *keys, size_t place, const char *name, enum yg_key_type type,
 	struct yg_err *err)
 {
-	char file[KEYS_NAME_MAX + 8];
+	char file[KEYS_NAME_MAX + 8], id[KEYS_ID_SIZE];
+	json_t *public YG_AUTO(yg_json) = NULL;
 	const struct keys_place *at = &keys->places[place];
 	if (file_of(name, "pem", file, err) < 0)
 		return -1;
-	if (faccessat(at->dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (keys_kind(keys, place, name))
 		return 0;
 	struct yg_key *key YG_AUTO(yg_key) = yg_key_generate(type, err);
 	char *pem YG_AUTO(yg_secret) = NULL;
 	if (!key || yg_key_save(key, at->passphrase, &pem, err) < 0)
 		return yg_wrap(err, "key '%s'", name);
 	/* The public half first: a key that is there always has one. */
-	if (write_public(keys, place, name, key, err) < 0)
+	if (public_of(key, &public, id, err) < 0 ||
+		keys_write_public(keys, place, name, public, err) < 0)
 		return -1;
 	return yg_fs_replace(at->dir, file, yg_bytes_of(pem), 0600, err);
 }
@@ -243,20 +277,13 @@ static int name_of(const char *role, size_t number, char out[KEYS_NAME_MAX], str
 	return fits ? 0 : yg_fail(err, YG_ELIMIT, "role '%s': name too long", role);
 }
 
-static bool there(struct keys *keys, size_t place, const char *name)
-{
-	char file[KEYS_NAME_MAX + 8];
-	return yg_str_put(file, sizeof(file), "%s.pem", name) &&
-		faccessat(keys->places[place].dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 int keys_free_name(struct keys *keys, size_t place, const char *role, char out[KEYS_NAME_MAX],
 	struct yg_err *err)
 {
 	for (size_t i = 0; i <= KEYS_NUMBER_MAX; i++) {
 		if (name_of(role, i, out, err) < 0)
 			return -1;
-		if (!there(keys, place, out))
+		if (!keys_kind(keys, place, out))
 			return 0;
 	}
 	return yg_fail(err, YG_ELIMIT, "role '%s': want <= %u keys in one folder, have more", role,
@@ -306,8 +333,11 @@ static int find_all(struct keys *keys, size_t place, struct keys_ref *out, size_
 	for (const struct dirent *at; (at = readdir(dir)) != NULL;) {
 		size_t len = strlen(at->d_name);
 		char name[KEYS_NAME_MAX];
-		if (len < 5 || strcmp(at->d_name + len - 4, ".pem") != 0 ||
-			!yg_str_put(name, sizeof(name), "%.*s", (int)(len - 4), at->d_name))
+		if (len < 5 || !yg_str_put(name, sizeof(name), "%.*s", (int)(len - 4), at->d_name))
+			continue;
+		/* Where there are both, the PEM is the key, and it is listed once. */
+		const char *kind = keys_kind(keys, place, name);
+		if (!kind || at->d_name[len - 4] != '.' || strcmp(at->d_name + len - 3, kind) != 0)
 			continue;
 		if (take(keys, place, name, out, max, count, err) < 0)
 			return -1;
@@ -331,7 +361,7 @@ int keys_find(struct keys *keys, const char *role, struct keys_ref *out, size_t 
 			if (name_of(role, i, name, err) < 0)
 				return -1;
 			/* A key that is kept elsewhere is fine; one that cannot be read is not. */
-			if (there(keys, place, name) &&
+			if (keys_kind(keys, place, name) &&
 				take(keys, place, name, out, max, count, err) < 0)
 				return -1;
 		}
@@ -379,13 +409,24 @@ int keys_of_role(struct keys *keys, const char *role, const json_t *keyids, stru
 
 /* ---- signing ---- */
 
-static int sign_text(struct keys *keys, const struct keys_ref *ref, struct yg_bytes text,
-	json_t *signatures, struct yg_err *err)
+static int sign_in_token(struct keys *keys, const struct keys_ref *ref, struct yg_bytes text,
+	uint8_t raw[YG_SIGN_MAX], size_t *len, struct yg_err *err)
 {
 	json_t *public YG_AUTO(yg_json) = NULL;
-	char id[KEYS_ID_SIZE], hex[2 * YG_SIGN_MAX + 1];
-	uint8_t raw[YG_SIGN_MAX];
-	size_t len = 0;
+	char id[KEYS_ID_SIZE];
+	if (keys_public(keys, ref->place, ref->name, &public, id, err) < 0)
+		return -1;
+	if (strcmp(id, ref->id) != 0)
+		return yg_fail(err, YG_EFORMAT, "key '%s': '%s.pub' changed while it was used",
+			ref->name, ref->name);
+	return keys_token_sign(keys, ref->place, ref->name, public, text, raw, len, err);
+}
+
+static int sign_here(struct keys *keys, const struct keys_ref *ref, struct yg_bytes text,
+	uint8_t raw[YG_SIGN_MAX], size_t *len, struct yg_err *err)
+{
+	json_t *public YG_AUTO(yg_json) = NULL;
+	char id[KEYS_ID_SIZE];
 	struct yg_key *key YG_AUTO(yg_key) = load(keys, ref->place, ref->name, err);
 	if (!key || public_of(key, &public, id, err) < 0)
 		return -1;
@@ -393,10 +434,23 @@ static int sign_text(struct keys *keys, const struct keys_ref *ref, struct yg_by
 		return yg_fail(err, YG_EFORMAT,
 			"key '%s': '%s.pub' is the public half of another key than '%s.pem' is",
 			ref->name, ref->name, ref->name);
-	if (yg_sign_make(key, text, raw, &len, err) < 0)
+	return yg_sign_make(key, text, raw, len, err);
+}
+
+static int sign_text(struct keys *keys, const struct keys_ref *ref, struct yg_bytes text,
+	json_t *signatures, struct yg_err *err)
+{
+	char hex[2 * YG_SIGN_MAX + 1];
+	uint8_t raw[YG_SIGN_MAX];
+	size_t len = 0;
+	int bad = in_token(keys, ref->place, ref->name)
+		? sign_in_token(keys, ref, text, raw, &len, err)
+		: sign_here(keys, ref, text, raw, &len, err);
+	if (bad < 0)
 		return -1;
 	yg_str_hex(raw, len, hex);
-	if (json_array_append_new(signatures, json_pack("{s:s, s:s}", "keyid", id, "sig", hex)) < 0)
+	if (json_array_append_new(signatures,
+		    json_pack("{s:s, s:s}", "keyid", ref->id, "sig", hex)) < 0)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	return 0;
 }

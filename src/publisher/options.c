@@ -77,6 +77,8 @@ static const struct option_row options[] = {
 		{"folder (medium) of the new key; the key folder", "新しい鍵を置くフォルダ (媒体) (初期値 鍵フォルダ)"}},
 	{"new-passphrase-file", "FILE", TEXT(new_passphrase), ROTATES | ON(MAKE_KEY),
 		{"passphrase of the --new-key-dir; else asked for", "--new-key-dir のパスフレーズ (省略すると端末で尋ねる)"}},
+	{"token", "URI", TEXT(token), ON(MAKE_KEY),
+		{"the key is in a token: pkcs11:token=...;object=...", "トークン内の鍵を使う (pkcs11:token=...;object=...)"}},
 	{"drop", NULL, FLAG(drop), ON(REVOKE_KEY),
 		{"no new key comes in its place", "代わりの鍵を作らない"}},
 	{"from", "DIR", LIST(from, from), ON(RELEASE),
