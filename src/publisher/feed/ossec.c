@@ -34,9 +34,20 @@ static void parser_free_at(const XML_Parser *at)
 		XML_ParserFree(*at);
 }
 
+/* Expat 2.9 has positions of 64 bits, and asks not to use the others any more. */
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9
+#	define CURRENT_LINE  XML_GetCurrentLineNumber64
+#	define CURRENT_INDEX XML_GetCurrentByteIndex64
+#	define CURRENT_COUNT XML_GetCurrentByteCount64
+#else
+#	define CURRENT_LINE  XML_GetCurrentLineNumber
+#	define CURRENT_INDEX XML_GetCurrentByteIndex
+#	define CURRENT_COUNT XML_GetCurrentByteCount
+#endif
+
 static uint64_t line_of(const struct parse *parse)
 {
-	return (uint64_t)XML_GetCurrentLineNumber(parse->parser);
+	return (uint64_t)CURRENT_LINE(parse->parser);
 }
 
 static void stop(struct parse *parse)
@@ -83,7 +94,7 @@ static int begin(struct parse *parse, const char *element, const XML_Char **attr
 		    over ? " (overwrites)" : ""))
 		return feed_fail(err, line_of(parse), "name too long");
 	parse->at_depth = parse->depth;
-	parse->begin = (size_t)XML_GetCurrentByteIndex(parse->parser) - strlen(ROOT);
+	parse->begin = (size_t)CURRENT_INDEX(parse->parser) - strlen(ROOT);
 	parse->line = line_of(parse);
 	return 0;
 }
@@ -111,8 +122,8 @@ static void XMLCALL on_end(void *ctx, const XML_Char *element)
 	if (parse->bad)
 		return;
 	if (parse->key[0] && parse->depth == parse->at_depth) {
-		size_t end = (size_t)XML_GetCurrentByteIndex(parse->parser) +
-			(size_t)XML_GetCurrentByteCount(parse->parser) - strlen(ROOT);
+		size_t end = (size_t)CURRENT_INDEX(parse->parser) +
+			(size_t)CURRENT_COUNT(parse->parser) - strlen(ROOT);
 		const struct feed_entry entry = {yg_bytes_of(parse->key),
 			{parse->text.ptr + parse->begin, end - parse->begin}, parse->line, NULL};
 		if (parse->reader->take(parse->reader->ctx, &entry, parse->err) < 0)
