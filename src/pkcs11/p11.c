@@ -48,6 +48,13 @@ static int login(struct yg_p11 *p11, CK_USER_TYPE user, struct yg_err *err)
 	char *pin YG_AUTO(yg_secret) = NULL;
 	if (find->flags & CKF_USER_PIN_LOCKED)
 		return refused(p11, CKR_PIN_LOCKED, err);
+	/* A timer with an old PIN in its file shall not lock a token. */
+	if (find->flags & CKF_USER_PIN_FINAL_TRY &&
+		!(find->flags & CKF_PROTECTED_AUTHENTICATION_PATH))
+		return yg_fail(err, YG_EFORMAT,
+			"token '%s': only one try of its PIN is left, which is not taken: log in with the "
+			"vendor's tool first",
+			find->label);
 	/* With a PIN pad of its own the token asks itself. */
 	if (!(find->flags & CKF_PROTECTED_AUTHENTICATION_PATH)) {
 		const char *source = find->api.p11_kit_uri_get_pin_source(find->uri);

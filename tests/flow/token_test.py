@@ -27,6 +27,8 @@ class Token:
         self.store.mkdir()
         (folder / "softhsm2.conf").write_text(f"directories.tokendir = {self.store}\n")
         self.env = {**parts.clean_environment(), "SOFTHSM2_CONF": str(folder / "softhsm2.conf")}
+        # SoftHSM 2.6 loses the name of an Ed25519 key's curve; a leak checker would blame the program for it.
+        self.env["ASAN_OPTIONS"] = ":".join(filter(None, [self.env.get("ASAN_OPTIONS"), "detect_leaks=0"]))
         for name, pin in (("pin", PIN), ("wrong", WRONG)):
             (folder / name).write_text(pin + "\n")
         self.run("softhsm2-util", "--init-token", "--free", "--label", "yagura", "--pin", PIN, "--so-pin", "99999999")
