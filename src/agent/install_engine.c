@@ -21,7 +21,8 @@
 #define RETIRE_MS 5000 /* time for walk to take the new one before we let go of the old */
 #define SAMPLES   8    /* of each kind in one am.trial: descriptors of a message are limited */
 
-struct asked { /* a request to the parent */
+struct install_asked { /* a request to the parent; in->asked has those without an answer */
+	struct install_asked *next;
 	struct install *in;
 	char set[YG_SHA256_TEXT];
 };
@@ -191,8 +192,12 @@ void install_engine_link(struct install_engine *engine, int fd)
 /* Comes before the link. */
 static void spawned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
-	struct asked *asked = ctx;
+	struct install_asked *asked = ctx;
 	struct install_engine *engine = install_engine_find(asked->in, asked->set);
+	struct install_asked **at = &asked->in->asked;
+	while (*at != asked)
+		at = &(*at)->next;
+	*at = asked->next;
 	if (err->code && engine && !engine->ipc)
 		fail(engine, err);
 	else if (!err->code && engine)
@@ -202,10 +207,12 @@ static void spawned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 
 static void spawn(struct install_engine *engine)
 {
-	struct asked *asked = calloc(1, sizeof(*asked));
+	struct install_asked *asked = calloc(1, sizeof(*asked));
 	if (!asked)
 		abort(); /* the parent starts us again */
 	asked->in = engine->in;
+	asked->next = engine->in->asked;
+	engine->in->asked = asked;
 	memcpy(asked->set, engine->set, sizeof(asked->set));
 	yg_timer_set(engine->timer, START_MS);
 	yg_ipc_request(engine->in->env->parent, "spawn",
@@ -320,6 +327,11 @@ void install_engine_free_all(struct install *in)
 {
 	while (in->engines)
 		engine_free(in->engines);
+	while (in->asked) { /* we end: no answer comes any more */
+		struct install_asked *asked = in->asked;
+		in->asked = asked->next;
+		free(asked);
+	}
 }
 
 /* ---- trial ---- */

@@ -212,6 +212,7 @@ struct install {
 	struct yg_ipc *session, *walk, *relay;
 
 	struct install_engine *engines;
+	struct install_asked *asked; /* of install_engine.c */
 	struct install_live live;
 	struct install_policy policy;
 	struct install_mirror
