@@ -200,7 +200,8 @@ static bool is_loaded(struct link *link, const struct yg_ipc_msg *msg)
 static int narrow(const struct am *am, int set, struct yg_err *err)
 {
 	int certs YG_AUTO(fd) = open(YG_AM_NO_CERTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct yg_sandbox_path paths[] = {{am->tmp, true}, {set, false}, {certs, false}};
+	const struct yg_sandbox_path paths[] = {{.fd = am->tmp, .write = true}, {.fd = set},
+		{.fd = certs}};
 	return yg_sandbox_narrow(paths, set < 0 ? 1 : certs < 0 ? 2 : 3, err);
 }
 
@@ -593,7 +594,7 @@ static int enter_sandbox(const struct am *am, const char *user, struct yg_err *e
 	int all YG_AUTO(fd) = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (all < 0)
 		return yg_fail_sys(err, errno, "opening /");
-	const struct yg_sandbox_path paths[] = {{all, false}, {am->tmp, true}};
+	const struct yg_sandbox_path paths[] = {{.fd = all}, {.fd = am->tmp, .write = true}};
 	const struct yg_sandbox box = {
 		.syscalls = YG_SYS_FILES | YG_SYS_THREADS | YG_SYS_LIMITS,
 		.user = user[0] ? user : NULL,

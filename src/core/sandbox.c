@@ -149,10 +149,12 @@ static int ll_enter(const struct yg_sandbox_path *paths, uint32_t count, unsigne
 	int ruleset YG_AUTO(fd) = (int)syscall(LL_CREATE, &attr, size, 0);
 	if (ruleset < 0)
 		return yg_fail_sys(err, errno, "making a Landlock rule set");
-	for (uint32_t i = 0; i < count; i++)
-		if (ll_allow(ruleset, paths[i].fd, (paths[i].write ? LL_WRITE : LL_READ) & attr.fs,
-			    err) < 0)
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t access = (paths[i].write ? LL_WRITE : LL_READ) |
+			(paths[i].run ? LL_EXECUTE : 0);
+		if (ll_allow(ruleset, paths[i].fd, access & attr.fs, err) < 0)
 			return -1;
+	}
 	if ((syscalls & YG_SYS_CONNECT) && ll_allow_resolver(ruleset, attr.fs, err) < 0)
 		return -1;
 	if (syscall(LL_RESTRICT, ruleset, 0) < 0)

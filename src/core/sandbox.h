@@ -23,6 +23,7 @@
 struct yg_sandbox_path {
 	int fd;     /* directory or file to allow; borrowed until yg_sandbox_enter returns */
 	bool write; /* false: read only */
+	bool run;   /* programs below it may be started (YG_SYS_SPAWN) */
 };
 
 struct yg_sandbox {

@@ -72,7 +72,8 @@ static int unpack(struct diff_side *side, const struct scratch *scratch, const c
 	const struct import_child child = {.what = "reading",
 		.work = import_unpack_work,
 		.ctx = &job,
-		.paths = (const struct yg_sandbox_path[]){{fd, false}, {scratch->dir, true}},
+		.paths = (const struct yg_sandbox_path[]){{.fd = fd},
+			{.fd = scratch->dir, .write = true}},
 		.path_count = 2,
 		.memory_max = MEMORY_MAX,
 		.seconds = SECONDS};
@@ -99,7 +100,7 @@ static int compare(struct diff_compare *job, const struct scratch *scratch,
 {
 	int a YG_AUTO(fd) = sources ? open(sources[0], O_PATH | O_CLOEXEC) : -1;
 	int b YG_AUTO(fd) = sources ? open(sources[1], O_PATH | O_CLOEXEC) : -1;
-	const struct yg_sandbox_path paths[] = {{scratch->dir, false}, {a, false}, {b, false}};
+	const struct yg_sandbox_path paths[] = {{.fd = scratch->dir}, {.fd = a}, {.fd = b}};
 	if (sources && (a < 0 || b < 0))
 		return yg_fail_sys(err, errno, "'%.200s'", a < 0 ? sources[0] : sources[1]);
 	const struct import_child child = {.what = "comparing",

@@ -142,9 +142,9 @@ static int run_child(struct work *work, const char *what,
 		if (fd < 0)
 			return yg_fail_sys(err, errno, "'%.200s'", command->operands[2 + i]);
 		fds.list[fds.count++] = fd;
-		paths[i] = (struct yg_sandbox_path){fd, false};
+		paths[i] = (struct yg_sandbox_path){.fd = fd};
 	}
-	paths[sources] = (struct yg_sandbox_path){work->scratch.dir, true};
+	paths[sources] = (struct yg_sandbox_path){.fd = work->scratch.dir, .write = true};
 	const struct import_child child = {.what = what,
 		.work = job,
 		.ctx = ctx,

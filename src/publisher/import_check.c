@@ -45,8 +45,8 @@ static void system_open(struct system *system)
 	for (size_t i = 0; i < SYSTEM_COUNT; i++) {
 		system->fds[i] = open(system_paths[i], O_PATH | O_CLOEXEC);
 		if (system->fds[i] >= 0)
-			system->paths[system->count++] = (struct yg_sandbox_path){system->fds[i],
-				false};
+			system->paths[system->count++] = (struct yg_sandbox_path){
+				.fd = system->fds[i]};
 	}
 }
 
@@ -74,8 +74,8 @@ int import_check_cvd(const char *path, const struct scratch *scratch, struct yg_
 	if (yg_fs_symlink(scratch->dir, real, "verify.cvd", err) < 0)
 		return -1;
 	system_open(&system);
-	system.paths[system.count++] = (struct yg_sandbox_path){fd, false};
-	system.paths[system.count++] = (struct yg_sandbox_path){scratch->dir, true};
+	system.paths[system.count++] = (struct yg_sandbox_path){.fd = fd};
+	system.paths[system.count++] = (struct yg_sandbox_path){.fd = scratch->dir, .write = true};
 	const struct import_child child = {.what = "verifying a signature",
 		.work = verify_work,
 		.ctx = link,
@@ -120,8 +120,8 @@ static void instance_free_at(void **at)
 static int engine_work(void *ctx, json_t **out, struct yg_err *err)
 {
 	const struct engine_job *job = ctx;
-	const struct yg_sandbox_path paths[] = {{job->tmp, true}, {job->set, false},
-		{job->certs, false}};
+	const struct yg_sandbox_path paths[] = {{.fd = job->tmp, .write = true}, {.fd = job->set},
+		{.fd = job->certs}};
 	struct yg_engine_loaded loaded = {0};
 	void *engine YG_AUTO(instance) = NULL;
 	size_t find = job->command->find_count, count = find + job->command->pass_count;
@@ -213,7 +213,7 @@ static int try_engine(const struct command *command, const struct scratch *scrat
 	if (tmp < 0 || open_samples(&samples, command, err) < 0)
 		return -1;
 	system_open(&system);
-	system.paths[system.count++] = (struct yg_sandbox_path){scratch->dir, true};
+	system.paths[system.count++] = (struct yg_sandbox_path){.fd = scratch->dir, .write = true};
 	struct engine_job job = {set, tmp, certs, command, samples.names, samples.fds};
 	const struct import_child child = {.what = "trying it in the engine",
 		.work = engine_work,
@@ -261,13 +261,13 @@ static void first_error(const struct yg_buf *said, const char *folder, char out[
 		memmove(at, at + skip + 1, strlen(at + skip + 1) + 1);
 }
 
-static int ask(const char *name, const char *path, char *const argv[], const char *folder,
+static int ask(const char *name, const char *path, char *const argv[], int work, const char *folder,
 	const char *file, struct yg_err *err)
 {
 	struct yg_buf said YG_AUTO(yg_buf) = YG_BUF(SAID_MAX);
 	char line[256];
 	int status = 0;
-	if (import_tool_run(path, argv, TOOL_S, &said, &status, err) < 0)
+	if (import_tool_run(path, argv, work, TOOL_S, &said, &status, err) < 0)
 		return -1;
 	if (status == 0)
 		return 0;
@@ -314,11 +314,12 @@ static int try_suricata(const char *folder, const struct scratch *scratch, const
 		argv[n++] = ARG("--set");
 		argv[n++] = classes;
 	}
-	return ask("suricata", tool, argv, logs, "the rules", err);
+	return ask("suricata", tool, argv, scratch->dir, logs, "the rules", err);
 }
 
 /* *asked: there were rules. */
-static int try_yarac(const char *folder, const char *tool, bool *asked, struct yg_err *err)
+static int try_yarac(const char *folder, const struct scratch *scratch, const char *tool,
+	bool *asked, struct yg_err *err)
 {
 	struct dirent **list = NULL;
 	int count = scandir(folder, &list, NULL, alphasort);
@@ -329,7 +330,7 @@ static int try_yarac(const char *folder, const char *tool, bool *asked, struct y
 		if (bad == 0 && feed_ext(list[i]->d_name, " yar yara ") &&
 			yg_str_put(path, sizeof(path), "%s/%s", folder, list[i]->d_name)) {
 			*asked = true;
-			bad = ask("yarac", tool, argv, folder, list[i]->d_name, err);
+			bad = ask("yarac", tool, argv, scratch->dir, folder, list[i]->d_name, err);
 		}
 		free(list[i]);
 	}
@@ -356,7 +357,7 @@ int import_check_content(const struct command *command, const struct scratch *sc
 		return yg_fail(err, YG_ELIMIT, "path too long");
 	bool rules = false;
 	if (strcmp(role, "am") == 0 && import_tool_find("yarac", tool, sizeof(tool)) &&
-		(try_yarac(folder, tool, &rules, err) < 0 ||
+		(try_yarac(folder, scratch, tool, &rules, err) < 0 ||
 			(rules && note(list, "yarac", err) < 0)))
 		return -1;
 	if (strcmp(role, "am") == 0 &&

@@ -10,6 +10,7 @@
 
 #include "core/fs.h"
 #include "core/json.h"
+#include "core/sandbox.h"
 #include "core/str.h"
 #include "publisher/diff_compare.h"
 #include "publisher/import_child.h"
@@ -69,7 +70,7 @@ static int tries(void *ctx, json_t **out, struct yg_err *err)
 static int run(int (*work)(void *, json_t **, struct yg_err *), void *ctx, unsigned seconds,
 	const struct scratch *scratch, json_t **out, struct yg_err *err)
 {
-	const struct yg_sandbox_path path = {scratch ? scratch->dir : -1, true};
+	const struct yg_sandbox_path path = {.fd = scratch ? scratch->dir : -1, .write = true};
 	const struct import_child child = {.what = "testing",
 		.work = work,
 		.ctx = ctx,
@@ -157,12 +158,20 @@ static void tool(void **state)
 	assert_true(import_tool_find("sh", path, sizeof(path)));
 	assert_false(import_tool_find("no-such-program-here", path, sizeof(path)));
 	assert_true(import_tool_find("sh", path, sizeof(path)));
-	if (import_tool_run(path, argv, 60, &said, &status, &err) < 0)
+	int work YG_AUTO(fd) = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (import_tool_run(path, argv, work, 60, &said, &status, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_int_equal(status, 3);
 	assert_true(said.len > 8 && memcmp(said.data, "out\nerr\n", 8) == 0);
+	/* What reads a stranger's rules reaches neither keys nor the network. */
+	char reach[] = "cat /etc/passwd >/dev/null 2>&1 && exit 1; ls / >/dev/null 2>&1 && exit 2;"
+		       " touch /var/tmp/yagura-import-test 2>/dev/null && exit 3; exit 0";
+	argv[2] = reach;
+	assert_int_equal(import_tool_run(path, argv, work, 60, &said, &status, &err), 0);
+	if (yg_sandbox_walls())
+		assert_int_equal(status, 0);
 	argv[2] = hang;
-	assert_int_equal(import_tool_run(path, argv, 1, &said, &status, &err), -1);
+	assert_int_equal(import_tool_run(path, argv, work, 1, &said, &status, &err), -1);
 	assert_string_equal(err.msg, "sh: want an end within 1 s, had none");
 }
 
