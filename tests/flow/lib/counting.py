@@ -17,6 +17,7 @@ class Counting:
     connections counts those that were accepted. What it does wrong, for paths that match the pattern `only`:
 
     cut         bytes of a body after which the connection is reset, `cuts` times (-1: always)
+    hold        with cut: nothing more comes instead, for a minute or until it behaves
     ranges      "yes", "ignored" (the whole, status 200) or "refused" (status 416)
     other       bytes that are given instead of a file's
     drip        seconds between two bytes
@@ -53,8 +54,8 @@ class Counting:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def behave(self, only=r"^objects/", cut=None, cuts=1, ranges="yes", other=None, drip=None, gone=False):
-        self.only, self.cut, self.cuts, self.ranges = re.compile(only), cut, cuts, ranges
+    def behave(self, only=r"^objects/", cut=None, cuts=1, hold=False, ranges="yes", other=None, drip=None, gone=False):
+        self.only, self.cut, self.cuts, self.hold, self.ranges = re.compile(only), cut, cuts, hold, ranges
         self.other, self.drip, self.gone = other, drip, gone
 
     def forget(self):
@@ -107,6 +108,9 @@ class Counting:
         if wrong and self.cut is not None and self.cuts != 0 and len(body) > self.cut:
             self.cuts -= 1
             self._send(handler, path, body[:self.cut])
+            end = time.monotonic() + 60
+            while self.hold and time.monotonic() < end:
+                time.sleep(0.05)
             time.sleep(0.1)  # so that what was sent arrives before the reset does
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             handler.close_connection = True
