@@ -17,6 +17,7 @@ int yg_fail(struct yg_err *err, enum yg_code code, const char *fmt, ...)
 
 	err->code = code;
 	err->sys = 0;
+	err->retry_s = 0;
 	err->cause[0] = 0;
 	return -1;
 }
@@ -32,6 +33,7 @@ int yg_fail_cause(struct yg_err *err, enum yg_code code, const char *cause, cons
 
 	err->code = code;
 	err->sys = 0;
+	err->retry_s = 0;
 	memcpy(err->cause, cause, strlen(cause) + 1);
 	return -1;
 }
@@ -47,6 +49,7 @@ int yg_fail_sys(struct yg_err *err, int sys, const char *fmt, ...)
 	(void)snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", strerrordesc_np(sys));
 	err->code = YG_ESYSTEM;
 	err->sys = sys;
+	err->retry_s = 0;
 	err->cause[0] = 0;
 	return -1;
 }

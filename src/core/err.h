@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #pragma once
 
+#include <stdint.h>
+
 #include "core/attr.h"
 
 #define YG_ERR_MSG_MAX   384 /* bytes, with the terminator */
@@ -21,6 +23,7 @@ enum yg_code {
 struct yg_err {
 	enum yg_code code;
 	int sys;                      /* errno where it happened, or 0 */
+	uint32_t retry_s;             /* not to be asked again before, as the server says; or 0 */
 	char cause[YG_ERR_CAUSE_MAX]; /* "net.refused": one of proto/causes.json, or empty */
 	char msg[YG_ERR_MSG_MAX];     /* "doing this: doing that: the cause" */
 };
@@ -35,5 +38,5 @@ int yg_fail_sys(struct yg_err *err, int sys, const char *fmt, ...) YG_PRINTF(3, 
 int yg_fail_cause(struct yg_err *err, enum yg_code code, const char *cause, const char *fmt, ...)
 	YG_PRINTF(4, 5);
 
-/* Put "<fmt>: " in front of a failure that came from below. Keeps its code and cause. Returns -1. */
+/* Put "<fmt>: " in front of a failure that came from below. Keeps all but its text. Returns -1. */
 int yg_wrap(struct yg_err *err, const char *fmt, ...) YG_PRINTF(2, 3);

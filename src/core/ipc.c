@@ -177,15 +177,17 @@ static int receive_one(int fd, struct datagram **out)
 
 static int parse_failure(const json_t *value, struct yg_err *why, struct yg_err *err)
 {
-	int64_t code, sys;
+	int64_t code, sys, retry_s;
 	const char *cause, *text;
 	if (yg_json_int(value, "code", YG_OK + 1, YG_ESYSTEM, &code, err) < 0 ||
 		yg_json_int_or(value, "sys", 0, 4096, 0, &sys, err) < 0 ||
+		yg_json_int_or(value, "retry_s", 0, UINT32_MAX, 0, &retry_s, err) < 0 ||
 		yg_json_str_or(value, "cause", YG_ERR_CAUSE_MAX - 1, "", &cause, err) < 0 ||
 		yg_json_str(value, "msg", YG_ERR_MSG_MAX - 1, &text, err) < 0)
 		return yg_wrap(err, "err");
 	(void)yg_fail_cause(why, (enum yg_code)code, cause, "%s", text);
 	why->sys = (int)sys;
+	why->retry_s = (uint32_t)retry_s;
 	return 0;
 }
 
@@ -507,9 +509,9 @@ static json_t *failure_message(uint32_t id, const struct yg_err *why)
 {
 	/* Names of files need not be UTF-8, and JSON must be. */
 	json_t *text = json_string(why->msg);
-	return json_pack("{s:I, s:{s:i, s:i, s:s, s:o}}", "re", (json_int_t)id, "err", "code",
-		(int)why->code, "sys", why->sys, "cause", why->cause, "msg",
-		text ? text : json_string("a failure whose text is not UTF-8"));
+	return json_pack("{s:I, s:{s:i, s:i, s:I, s:s, s:o}}", "re", (json_int_t)id, "err", "code",
+		(int)why->code, "sys", why->sys, "retry_s", (json_int_t)why->retry_s, "cause",
+		why->cause, "msg", text ? text : json_string("a failure whose text is not UTF-8"));
 }
 
 /* A request that failed at once is answered like any other: from the loop, as if by the peer. */

@@ -16,7 +16,7 @@
  *
  *     {"msg":"object.fetch","id":7,"body":{…}}     a request (id > 0) or a notice (no id)
  *     {"re":7,"body":{…}}                          its reply
- *     {"re":7,"err":{"code":4,"sys":0,"cause":"net.refused","msg":"…"}}    or its failure
+ *     {"re":7,"err":{"code":4,"sys":0,"retry_s":0,"cause":"net.refused","msg":"…"}}  or its failure
  *
  * Anything large travels as a descriptor (yg_fs_memfd). What the other side sends is checked as any
  * untrusted bytes: a broken message is logged, counted and dropped; the channel lives on. Only names

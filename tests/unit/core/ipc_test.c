@@ -37,6 +37,7 @@ static void on_fail(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	(void)ctx;
 	struct yg_err why = {0};
 	(void)yg_fail_cause(&why, YG_EUNTRUSTED, "tuf.signature", "file '\xff'");
+	why.retry_s = 90;
 	yg_ipc_reply_err(ipc, msg->id, &why);
 }
 
@@ -100,8 +101,8 @@ static void done(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 	struct ends *e = ctx;
 	char text[YG_ERR_MSG_MAX + 64];
 	if (err->code != YG_OK) {
-		(void)snprintf(text, sizeof(text), "error:%d:%s:%s", (int)err->code, err->cause,
-			err->msg);
+		(void)snprintf(text, sizeof(text), "error:%d:%u:%s:%s", (int)err->code,
+			err->retry_s, err->cause, err->msg);
 	} else {
 		const char *value = json_string_value(json_object_get(reply->body, "v"));
 		(void)snprintf(text, sizeof(text), "reply:%s:%zu", value ? value : "",
@@ -117,12 +118,12 @@ static const struct {
 } request_rows[] = {
 	{"an echo", "echo", "echo reply:x:0", 0},
 	{"an echo with a descriptor", "echo", "echo reply:x:1", 1},
-	{"a failure keeps code and cause, and bytes that are not UTF-8 do not lose it", "fail",
-		"error:2:tuf.signature:a failure whose text is not UTF-8", 0},
-	{"a message that is not in the table", "nonsense", "error:1::no message 'nonsense' here",
+	{"a failure keeps all it says, and bytes that are not UTF-8 do not lose it", "fail",
+		"error:2:90:tuf.signature:a failure whose text is not UTF-8", 0},
+	{"a message that is not in the table", "nonsense", "error:1:0::no message 'nonsense' here",
 		0},
 	{"a reply that is too large", "large",
-		"error:3::message to alice: want <= 65536 bytes, have 65571", 0},
+		"error:3:0::message to alice: want <= 65536 bytes, have 65571", 0},
 };
 
 static void requests(void **state)
@@ -153,7 +154,7 @@ static void too_large_to_send(void **state)
 	yg_ipc_request(e.a, "echo", json_pack("{s:s}", "v", big), NULL, 0, done, &e);
 	assert_string_equal(e.trace, ""); /* never from inside the call */
 	yg_loop_run(e.loop);
-	assert_non_null(strstr(e.trace, "error:3::message to bob: want <= 65536 bytes"));
+	assert_non_null(strstr(e.trace, "error:3:0::message to bob: want <= 65536 bytes"));
 	teardown(&e);
 }
 
@@ -169,7 +170,7 @@ static void close_answers_all(void **state)
 	yg_loop_run(e.loop);
 	if (e.a)
 		yg_loop_run(e.loop);
-	assert_string_equal(e.trace, "error:5::bob went away error:5::bob went away closed");
+	assert_string_equal(e.trace, "error:5:0::bob went away error:5:0::bob went away closed");
 	teardown(&e);
 }
 
