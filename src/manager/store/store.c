@@ -23,6 +23,23 @@ int store_add(json_t *array, json_t *made, struct yg_err *err)
 	return 0;
 }
 
+int store_texts(struct store *store, const char *sql, const struct yg_db_value *args, size_t count,
+	json_t **out, struct yg_err *err)
+{
+	json_t *list YG_AUTO(yg_json) = json_array();
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db, sql, args, count, &rows, err) < 0)
+		return -1;
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0)
+		if (store_add(list, json_string(yg_rows_text(rows, 0)), err) < 0)
+			return -1;
+	if (more < 0)
+		return -1;
+	*out = yg_take(list);
+	return 0;
+}
+
 json_t *store_time(int64_t s)
 {
 	char text[YG_CLOCK_TEXT];

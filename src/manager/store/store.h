@@ -12,7 +12,7 @@
 #include "proto/lang.h"
 
 /* The Manager's rules, over one database. Everything that happens is an operation of ops.c, in one
- * transaction. The subjects (computers.c, jobs.c …) call each other through this header.
+ * transaction. The subjects (computers.c, jobs_*.c …) call each other through this header.
  */
 
 /* Who sends operations: the other end of the channel. */
@@ -95,6 +95,12 @@ int store_give(json_t *made, json_t **out, struct yg_err *err) YG_MUST_CHECK;
 /* Append to an array; takes `made` over. */
 int store_add(json_t *array, json_t *made, struct yg_err *err) YG_MUST_CHECK;
 
+/* The texts in a query's first column, collected before the caller changes what they came from. *out is
+ * a new array. SQL's NULL is an error.
+ */
+int store_texts(struct store *store, const char *sql, const struct yg_db_value *args, size_t count,
+	json_t **out, struct yg_err *err) YG_MUST_CHECK;
+
 json_t *store_time(int64_t s);                                      /* "2026-…Z" */
 json_t *store_time_or_null(const struct yg_rows *rows, int column); /* of a column */
 json_t *store_parse(const char *text); /* JSON that we wrote; null when NULL or damaged */
@@ -173,7 +179,7 @@ int store_policy_ensure(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 int store_policy_fingerprint(struct store *store, const char *computer, char out[65],
 	struct yg_err *err) YG_MUST_CHECK;
 
-/* jobs.c */
+/* jobs_*.c */
 int store_job_make(struct store *store, const struct store_asker *asker, const json_t *args,
 	char out[40], struct yg_err *err) YG_MUST_CHECK;
 int store_job_result(struct store *store, const char *computer, const json_t *entry,

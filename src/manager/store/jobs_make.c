@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "manager/store/jobs_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "crypto/random.h"
+
+/* A job is made. */
+
+#define CHECK_S    60 /* longest wait for the Manager's own look at the content */
+#define SCAN_PATHS 100
+
+/* [[id, name]] of the computers that are asked. */
+static int chosen(struct store *store, const json_t *args, json_t **out, struct yg_err *err)
+{
+	const json_t *which = json_object_get(args, "computers");
+	json_t *list YG_AUTO(yg_json) = json_array();
+	if (json_is_string(which) && strcmp(json_string_value(which), "all") == 0) {
+		struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+		if (yg_db_query(store->db,
+			    "SELECT id, name FROM computers WHERE deleted = 0 AND activated IS NOT NULL ORDER BY "
+			    "id",
+			    YG_DB_NO_ARGS, &rows, err) < 0)
+			return -1;
+		int more;
+		while ((more = yg_rows_next(rows, err)) > 0)
+			if (store_add(list,
+				    json_pack("[s, s]", yg_rows_text(rows, 0),
+					    yg_rows_text(rows, 1)),
+				    err) < 0)
+				return -1;
+		if (more < 0)
+			return -1;
+	} else {
+		json_t *ids;
+		json_t *seen YG_AUTO(yg_json) = json_object();
+		size_t i;
+		json_t *item;
+		if (yg_json_array(args, "computers", 50000, &ids, err) < 0)
+			return -1;
+		json_array_foreach(ids, i, item)
+		{
+			const char *id = json_string_value(item);
+			char name[208];
+			if (!id)
+				return yg_fail(err, YG_EFORMAT,
+					"computers[%zu]: want a string, have %s", i,
+					yg_json_kind(item));
+			if (json_object_get(seen, id))
+				continue;
+			(void)json_object_set_new(seen, id, json_true());
+			if (store_computer_name(store, id, name, err) < 0)
+				return yg_wrap(err, "computers[%zu]", i);
+			if (store_add(list, json_pack("[s, s]", id, name), err) < 0)
+				return -1;
+		}
+	}
+	if (json_array_size(list) == 0)
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"computers: there is none to ask");
+	*out = yg_take(list);
+	return 0;
+}
+
+static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, struct yg_err *err)
+{
+	json_t *none YG_AUTO(yg_json) = json_array();
+	json_t *paths = none;
+	size_t i;
+	json_t *path;
+	if (kind == YG_JOB_SCAN) {
+		if (yg_json_array(args, "paths", SCAN_PATHS, &paths, err) < 0)
+			return -1;
+		if (json_array_size(paths) == 0)
+			return yg_fail(err, YG_EFORMAT, "paths: want 1..%d, have none", SCAN_PATHS);
+		json_array_foreach(paths, i, path)
+		{
+			const char *text = json_string_value(path);
+			if (!text || text[0] != '/' || strlen(text) > 4000)
+				return yg_fail(err, YG_EFORMAT, "paths[%zu]: want an absolute path",
+					i);
+		}
+	}
+	*out = json_incref(paths);
+	return 0;
+}
+
+static int add_part(struct store *store, const struct job *job, const char *computer, bool relay,
+	char joined[40], struct yg_err *err)
+{
+	const char *part = relay ? "relay" : "agent";
+	joined[0] = '\0';
+	if (job->kind == YG_JOB_UPDATE && job_part_meets(store, computer, part, joined, err) < 0)
+		return -1;
+	return yg_db_exec(store->db,
+		"INSERT INTO job_computers (job, computer, part, state, final, phase, done, total, cause, "
+		"sentence, joined) VALUES ($1, $2, $3, 'waiting', 0, 'waiting', 0, 0, '', '', $4)",
+		YG_DB_ARGS(yg_db_text(job->id), yg_db_text(computer), yg_db_text(part),
+			yg_db_text(joined[0] ? joined : NULL)),
+		NULL, err);
+}
+
+static int ask_relays(struct store *store, const struct job *job, struct yg_err *err)
+{
+	json_t *list YG_AUTO(yg_json) = NULL;
+	if (store_texts(store,
+		    "SELECT id FROM computers WHERE relay = 1 AND deleted = 0 AND activated IS NOT NULL ORDER BY "
+		    "id",
+		    YG_DB_NO_ARGS, &list, err) < 0)
+		return -1;
+	if (json_array_size(list) == 0)
+		return 0;
+	if (store_event(store, 1600, NULL, job->id,
+		    json_pack("{s:s, s:s}", "group", JOB_GROUP, "who", job->by), err) < 0)
+		return -1;
+	size_t i;
+	json_t *id;
+	json_array_foreach(list, i, id)
+	{
+		char joined[40];
+		if (add_part(store, job, json_string_value(id), true, joined, err) < 0)
+			return -1;
+		if (joined[0] == '\0' &&
+			store_command(store, json_string_value(id), job->relay_ref,
+				json_pack("{s:s, s:s}", "command", "update.relay", "job",
+					job->relay_ref),
+				err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int tell_joined(struct store *store, const struct job *job, const char *other,
+	struct yg_err *err)
+{
+	struct job running YG_AUTO(job) = {0};
+	if (job_load(store, other, &running, err) < 0)
+		return -1;
+	return store_event(store, 20006, NULL, job->id,
+		json_pack("{s:s, s:s, s:s, s:s}", "job", job->id, "running", other, "phase",
+			running.phase, "who", running.by),
+		err);
+}
+
+static int insert(struct store *store, struct job *job, struct yg_err *err)
+{
+	int64_t number = 0;
+	int64_t deadline_s = 0;
+	if (yg_random_uuid(job->id, err) < 0 || yg_random_uuid(job->relay_ref, err) < 0 ||
+		yg_db_number(store->db, "SELECT coalesce(max(number), 0) + 1 FROM jobs",
+			YG_DB_NO_ARGS, &number, err) < 0 ||
+		store_setting_int(store, "update.deadline_s", &deadline_s, err) < 0)
+		return -1;
+	bool update = job->kind == YG_JOB_UPDATE;
+	store->running = true;
+	job->created = store->clock_s;
+	job->deadline = store->clock_s + deadline_s;
+	(void)snprintf(job->phase, sizeof(job->phase), "%s", update ? "relays" : "agents");
+	if (update && store->has_content) {
+		store->check_content = true;
+		job->check_until = store->clock_s + CHECK_S;
+	}
+	char *paths YG_AUTO(mem) = yg_json_text(job->paths);
+	return yg_db_exec(store->db,
+		"INSERT INTO jobs (id, number, relay_ref, kind, state, phase, made_by, scheduled, relays, paths, "
+		"aim, created, deadline, check_until) VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, $9, '', "
+		"$10, $11, $12)",
+		YG_DB_ARGS(yg_db_text(job->id), yg_db_int(number), yg_db_text(job->relay_ref),
+			yg_db_text(yg_job_kind_name(job->kind)), yg_db_text(job->phase),
+			yg_db_text(job->by), yg_db_int(job->scheduled), yg_db_int(job->relays),
+			yg_db_text(paths ? paths : "[]"), yg_db_int(job->created),
+			yg_db_int(job->deadline), yg_db_int(job->check_until)),
+		NULL, err);
+}
+
+int store_job_make(struct store *store, const struct store_asker *asker, const json_t *args,
+	char out[40], struct yg_err *err)
+{
+	struct job job YG_AUTO(job) = {0};
+	const char *kind;
+	json_t *computers YG_AUTO(yg_json) = NULL;
+	if (yg_json_str(args, "kind", 32, &kind, err) < 0 ||
+		yg_job_kind_parse(kind, &job.kind, err) < 0 ||
+		yg_json_bool_or(args, "scheduled", false, &job.scheduled, err) < 0 ||
+		yg_json_bool_or(args, "relays", true, &job.relays, err) < 0 ||
+		check_paths(args, job.kind, &job.paths, err) < 0 ||
+		chosen(store, args, &computers, err) < 0)
+		return -1;
+	bool update = job.kind == YG_JOB_UPDATE;
+	job.relays = job.relays && update;
+	(void)snprintf(job.by, sizeof(job.by), "%s", asker->name);
+	if (insert(store, &job, err) < 0 || (job.relays && ask_relays(store, &job, err) < 0))
+		return -1;
+
+	char first_joined[40] = "";
+	size_t i;
+	json_t *item;
+	json_array_foreach(computers, i, item)
+	{
+		char joined[40];
+		struct job_part part = {0};
+		(void)snprintf(part.computer, sizeof(part.computer), "%s",
+			json_string_value(json_array_get(item, 0)));
+		(void)snprintf(part.name, sizeof(part.name), "%s",
+			json_string_value(json_array_get(item, 1)));
+		if (add_part(store, &job, part.computer, false, joined, err) < 0)
+			return -1;
+		if (joined[0] != '\0')
+			(void)snprintf(first_joined, sizeof(first_joined), "%s", joined);
+		/* A scheduled run asks the agents at the same moment as the relays (U4). */
+		if (update && job.scheduled && job_part_requested(store, &job, &part, err) < 0)
+			return -1;
+	}
+	if (first_joined[0] != '\0' && tell_joined(store, &job, first_joined, err) < 0)
+		return -1;
+	if (!update && job_begin_agents(store, &job, err) < 0)
+		return -1;
+	(void)snprintf(out, 40, "%s", job.id);
+	return job_advance(store, job.id, err);
+}
