@@ -170,6 +170,10 @@ static const struct member entry_progress[] = {
 	{.name = "phase", .kind = NAME, .min = 1, .max = 32},
 	{.name = "done", .kind = INTEGER, .need = MAY, .max = SAFE_INT_MAX},
 	{.name = "of", .kind = INTEGER, .need = MAY, .max = SAFE_INT_MAX},
+	{.name = "what", .kind = NAME, .need = NULL_OK, .max = 64},
+	{.name = "bytes", .kind = INTEGER, .need = MAY, .max = SAFE_INT_MAX},
+	{.name = "bytes_of", .kind = INTEGER, .need = MAY, .max = SAFE_INT_MAX},
+	{.name = "left_s", .kind = INTEGER, .need = NULL_OK, .max = SAFE_INT_MAX},
 	{0},
 };
 
@@ -533,6 +537,7 @@ static const struct {
 	[YG_DO_SETTINGS] = {"settings", NULL},
 	[YG_DO_RELEASE_HOLD] = {"release_hold", job_only},
 	[YG_DO_DEACTIVATE] = {"deactivate", NULL},
+	[YG_DO_CANCEL] = {"cancel", job_only},
 };
 
 const char *yg_wire_do_name(enum yg_wire_do what)

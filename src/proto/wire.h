@@ -64,8 +64,9 @@ enum yg_wire_do {
 	YG_DO_SETTINGS,     /* "settings" */
 	YG_DO_RELEASE_HOLD, /* "release_hold" {job} */
 	YG_DO_DEACTIVATE,   /* "deactivate" */
+	YG_DO_CANCEL,       /* "cancel" {job}: end that job, its result says how it ended */
 };
-#define YG_WIRE_DOS 8
+#define YG_WIRE_DOS 9
 
 struct yg_wire_command {
 	int64_t seq;
