@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception
+-- Relay groups, alerts, scheduled tasks, licences. The SQLite file differs in the names of types only.
+
+-- Alerts. One stands for a kind and a subject; those that ended are kept for a while.
+CREATE TABLE alerts (
+	number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	level BIGINT NOT NULL,
+	params TEXT NOT NULL,
+	began BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	ended BIGINT,
+	reason TEXT NOT NULL
+);
+CREATE UNIQUE INDEX alerts_standing ON alerts (kind, subject) WHERE ended IS NULL;
+CREATE INDEX alerts_subject ON alerts (subject);
+CREATE INDEX alerts_ended ON alerts (ended) WHERE ended IS NOT NULL;
+
+-- Failures in a row of what may pass, until one success.
+CREATE TABLE alert_failures (
+	kind TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	failures BIGINT NOT NULL,
+	since BIGINT NOT NULL,
+	PRIMARY KEY (kind, subject)
+);
+CREATE INDEX alert_failures_subject ON alert_failures (subject);
+
+-- Jobs. The relays of an update go group by group, top first: one row for each group of the job, as the tree was when
+-- it was made. parent is '' at the top; state waiting, asked, ready, failed.
+CREATE TABLE job_groups (
+	job TEXT NOT NULL REFERENCES jobs (id),
+	in_group TEXT NOT NULL,
+	name TEXT NOT NULL,
+	parent TEXT NOT NULL,
+	depth BIGINT NOT NULL,
+	relays BIGINT NOT NULL,
+	state TEXT NOT NULL,
+	aim TEXT NOT NULL,
+	cause TEXT NOT NULL,
+	sentence TEXT NOT NULL,
+	PRIMARY KEY (job, in_group)
+);
+-- Who cancelled it, or NULL.
+ALTER TABLE jobs ADD COLUMN cancelled TEXT;
+-- ref: the id of a relay's own run when it is not the job's relay_ref (it was asked a second time).
+ALTER TABLE job_computers ADD COLUMN in_group TEXT NOT NULL DEFAULT '';
+ALTER TABLE job_computers ADD COLUMN ref TEXT;
+ALTER TABLE job_computers ADD COLUMN what TEXT NOT NULL DEFAULT '';
+ALTER TABLE job_computers ADD COLUMN bytes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE job_computers ADD COLUMN bytes_of BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE job_computers ADD COLUMN left_s BIGINT;
+
+-- Relay groups. A relay belongs to one, and takes from the relays of its parent; an agent takes from those of its
+-- group. relay_on: what the Manager has decided of a computer's relay, NULL when its own configuration decides.
+CREATE TABLE relay_groups (
+	id TEXT PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	parent TEXT REFERENCES relay_groups (id),
+	is_default BIGINT NOT NULL,
+	created BIGINT NOT NULL
+);
+INSERT INTO relay_groups (id, name, is_default, created)
+	VALUES ('00000000-0000-4000-8000-000000000001', 'default', 1, CAST(extract(epoch FROM now()) AS BIGINT));
+ALTER TABLE computers ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
+ALTER TABLE computers ADD COLUMN relay_on BIGINT;
+ALTER TABLE tokens ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
+UPDATE computers SET relay_group = '00000000-0000-4000-8000-000000000001';
+CREATE INDEX computers_relay_group ON computers (relay_group);

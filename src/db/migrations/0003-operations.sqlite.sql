@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception
+-- Relay groups, alerts, scheduled tasks, licences. The PostgreSQL file differs in the names of types only.
+
+-- Alerts. One stands for a kind and a subject; those that ended are kept for a while.
+CREATE TABLE alerts (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,
+	kind TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	level INTEGER NOT NULL,
+	params TEXT NOT NULL,
+	began INTEGER NOT NULL,
+	changed INTEGER NOT NULL,
+	ended INTEGER,
+	reason TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX alerts_standing ON alerts (kind, subject) WHERE ended IS NULL;
+CREATE INDEX alerts_subject ON alerts (subject);
+CREATE INDEX alerts_ended ON alerts (ended) WHERE ended IS NOT NULL;
+
+-- Failures in a row of what may pass, until one success.
+CREATE TABLE alert_failures (
+	kind TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	failures INTEGER NOT NULL,
+	since INTEGER NOT NULL,
+	PRIMARY KEY (kind, subject)
+) STRICT;
+CREATE INDEX alert_failures_subject ON alert_failures (subject);
+
+-- Jobs. The relays of an update go group by group, top first: one row for each group of the job, as the tree was when
+-- it was made. parent is '' at the top; state waiting, asked, ready, failed.
+CREATE TABLE job_groups (
+	job TEXT NOT NULL REFERENCES jobs (id),
+	in_group TEXT NOT NULL,
+	name TEXT NOT NULL,
+	parent TEXT NOT NULL,
+	depth INTEGER NOT NULL,
+	relays INTEGER NOT NULL,
+	state TEXT NOT NULL,
+	aim TEXT NOT NULL,
+	cause TEXT NOT NULL,
+	sentence TEXT NOT NULL,
+	PRIMARY KEY (job, in_group)
+) STRICT;
+-- Who cancelled it, or NULL.
+ALTER TABLE jobs ADD COLUMN cancelled TEXT;
+-- ref: the id of a relay's own run when it is not the job's relay_ref (it was asked a second time).
+ALTER TABLE job_computers ADD COLUMN in_group TEXT NOT NULL DEFAULT '';
+ALTER TABLE job_computers ADD COLUMN ref TEXT;
+ALTER TABLE job_computers ADD COLUMN what TEXT NOT NULL DEFAULT '';
+ALTER TABLE job_computers ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job_computers ADD COLUMN bytes_of INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job_computers ADD COLUMN left_s INTEGER;
+
+-- Relay groups. A relay belongs to one, and takes from the relays of its parent; an agent takes from those of its
+-- group. relay_on: what the Manager has decided of a computer's relay, NULL when its own configuration decides.
+CREATE TABLE relay_groups (
+	id TEXT PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	parent TEXT REFERENCES relay_groups (id),
+	is_default INTEGER NOT NULL,
+	created INTEGER NOT NULL
+) STRICT;
+INSERT INTO relay_groups (id, name, is_default, created)
+	VALUES ('00000000-0000-4000-8000-000000000001', 'default', 1, CAST(strftime('%s', 'now') AS INTEGER));
+ALTER TABLE computers ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
+ALTER TABLE computers ADD COLUMN relay_on INTEGER;
+ALTER TABLE tokens ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
+UPDATE computers SET relay_group = '00000000-0000-4000-8000-000000000001';
+CREATE INDEX computers_relay_group ON computers (relay_group);
