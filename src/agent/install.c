@@ -16,7 +16,7 @@
 
 #define EVENTS_MAX 64        /* that wait for session */
 #define LOG_SIZE   (4 << 20) /* bytes of each update log */
-#define LOG_KEEP   3         /* old files of each */
+#define LOG_KEEP   4         /* old files of each */
 
 /* ---- telling session ---- */
 
@@ -337,14 +337,16 @@ int install_confine(int root, struct yg_err *err)
 
 static int open_logs(struct install *in, struct yg_err *err)
 {
-	const char *name = NULL;
-	if (yg_json_str_or(in->env->config, "log_level", 16, "info", &name, err) < 0)
-		return -1;
-	enum yg_logs_level level = strcmp(name, "debug") == 0 ? YG_LOGS_DBG : YG_LOGS_APP;
+	const json_t *given = json_object_get(in->env->config, "logs");
+	int64_t size = LOG_SIZE, files = LOG_KEEP;
+	if (given &&
+		(yg_json_int(given, "size", 1, INT32_MAX, &size, err) < 0 ||
+			yg_json_int(given, "files", 0, 99, &files, err) < 0))
+		return yg_wrap(err, "logs");
 	int dir YG_AUTO(fd) = yg_fs_open_dir(in->root, "iaulogs", err);
 	if (dir < 0)
 		return -1;
-	in->logs = yg_logs_new(dir, level, LOG_SIZE, LOG_KEEP, err);
+	in->logs = yg_logs_new(dir, YG_LOGS_APP, size, (int)files, err);
 	return in->logs ? 0 : -1;
 }
 

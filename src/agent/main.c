@@ -36,7 +36,10 @@
 #define STATE "var/opt/yagura/agent"
 
 static const struct yg_super_role roles[] = {
-	{.name = "session", .program = "yagura-agent-net", .links = {"install", "walk"}},
+	{.name = "session",
+		.program = "yagura-agent-net",
+		.links = {"install", "walk"},
+		.logs = true},
 	{.name = "install",
 		.program = "yagura-agent-store",
 		.links = {"walk"},
@@ -64,29 +67,17 @@ struct agent {
 	struct yg_loop *loop;
 	struct yg_super *super;
 	char *source_ca; /* PEM, or NULL */
-	int root, state, identity, session, am_tmp, run, control, lock, all;
+	int root, state, identity, session, am_tmp, run, control, lock, all, rings;
 	bool stopping;
 };
-
-static const struct {
-	const char *name;
-	enum yg_level level;
-} levels[] = {{"error", YG_LOG_ERROR}, {"warn", YG_LOG_WARN}, {"notice", YG_LOG_NOTICE},
-	{"info", YG_LOG_INFO}, {"debug", YG_LOG_DEBUG}};
 
 /* ---- configuration ---- */
 
 static int check_level(const struct yg_conf *conf, enum yg_level *out, struct yg_err *err)
 {
-	const char *text = yg_conf_text(conf, "agent", "log_level");
-	for (size_t i = 0; i < YG_COUNT(levels); i++) {
-		if (strcmp(levels[i].name, text) == 0) {
-			*out = levels[i].level;
-			return 0;
-		}
-	}
-	return yg_fail(err, YG_EFORMAT,
-		"log_level: want error, warn, notice, info or debug, have '%s'", text);
+	if (yg_log_level_parse(yg_conf_text(conf, "agent", "log_level"), out, err) < 0)
+		return yg_wrap(err, "log_level");
+	return 0;
 }
 
 static struct yg_conf *load_conf(const char *path, bool required, struct yg_err *err)
@@ -181,6 +172,9 @@ static json_t *role_config(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX],
 	if (strcmp(role, "session") == 0) {
 		config = session_config(a, fds, count);
 	} else if (strcmp(role, "install") == 0) {
+		config = json_pack("{s:{s:I,s:I}}", "logs", "size",
+			(json_int_t)yg_conf_int(a->conf, "log", "file_kib") * 1024, "files",
+			(json_int_t)yg_conf_int(a->conf, "log", "files"));
 		fds[(*count)++] = a->state;
 		add_installed_root(a, fds, count);
 	} else if (strcmp(role, "walk") == 0) {
@@ -230,7 +224,7 @@ static int give_away(const struct agent *a, struct yg_err *err)
 		if (fchown(folders[i], pw.pw_uid, pw.pw_gid) < 0)
 			return yg_fail_sys(err, errno, "giving a folder to '%s'", user);
 	static const char *const files[] = {"identity.json", "spool", "jobs.json", "settings.json",
-		"policy.json"};
+		"policy.json", "last-run.json"};
 	for (size_t i = 0; i < YG_COUNT(files); i++)
 		if (fchownat(i == 0 ? a->identity : a->session, files[i], pw.pw_uid, pw.pw_gid,
 			    AT_SYMLINK_NOFOLLOW) < 0 &&
@@ -280,13 +274,14 @@ static int open_all(struct agent *a, struct yg_err *err)
 		return yg_wrap(err, "--root %s", a->root_path);
 	if (take_lock(a, err) < 0 || give_away(a, err) < 0 || read_source_ca(a, err) < 0)
 		return -1;
+	a->rings = yg_super_ring_folder(a->run, "ring");
 	return open_control(a, err);
 }
 
 static void close_all(struct agent *a)
 {
 	const int fds[] = {a->root, a->state, a->identity, a->session, a->am_tmp, a->run,
-		a->control, a->lock, a->all};
+		a->control, a->lock, a->all, a->rings};
 	if (a->control >= 0)
 		(void)unlinkat(a->run, "control.sock", 0);
 	for (size_t i = 0; i < YG_COUNT(fds); i++)
@@ -372,6 +367,7 @@ static int run(struct agent *a, struct yg_err *err)
 	if (!super)
 		return -1;
 	a->super = super;
+	yg_super_rings(super, a->rings);
 	yg_super_on_ready(super, all_ready, a);
 	yg_super_start(super);
 	yg_loop_run(loop);
@@ -438,7 +434,8 @@ int main(int argc, char **argv)
 		.run = -1,
 		.control = -1,
 		.lock = -1,
-		.all = -1};
+		.all = -1,
+		.rings = -1};
 	bool check = false;
 	bool given = false;
 	for (int opt; (opt = getopt_long(argc, argv, "", longs, NULL)) >= 0;) {

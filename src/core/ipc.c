@@ -278,6 +278,12 @@ static bool dispatch(struct yg_ipc *ipc, struct datagram *received)
 		return true;
 	}
 	take_fds(&msg, d);
+	if (re)
+		yg_log(YG_LOG_TRACE, "ipc.got", "%s answers %u: %s%s%s", ipc->peer, re,
+			why.code ? why.cause : "ok", why.code ? " " : "", why.msg);
+	else
+		yg_log(YG_LOG_TRACE, "ipc.got", "%s: %s %u (%zu bytes, %zu descriptors)", ipc->peer,
+			msg.name, msg.id, d->len, msg.fd_count);
 
 	bool alive = true, *outer = ipc->alive;
 	ipc->alive = &alive;

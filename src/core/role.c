@@ -28,6 +28,25 @@ static void fail(struct state *state, const char *what, const struct yg_err *err
 	yg_loop_stop(state->env.loop);
 }
 
+static void set_level(const json_t *body, const char *member)
+{
+	const char *name = NULL;
+	enum yg_level level = YG_LOG_INFO;
+	struct yg_err err = {0};
+	if (yg_json_str_or(body, member, 16, "info", &name, &err) < 0 ||
+		yg_log_level_parse(name, &level, &err) < 0)
+		yg_log(YG_LOG_WARN, "role.log", "%s: %s", member, err.msg);
+	else
+		yg_log_level_set(level);
+}
+
+static void got_log(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	(void)ctx;
+	(void)ipc;
+	set_level(msg->body, "level");
+}
+
 static void got_config(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
@@ -41,6 +60,7 @@ static void got_config(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		fail(state, "role.config", &err);
 		return;
 	}
+	set_level(msg->body, "log_level");
 	for (size_t i = 0; i < msg->fd_count; i++)
 		state->env.fds[i] = yg_take_fd(msg->fds[i]);
 	state->env.fd_count = msg->fd_count;
@@ -96,6 +116,7 @@ static const struct yg_ipc_handler handlers[] = {
 	{"config", got_config},
 	{"link", got_link},
 	{"stop", got_stop},
+	{"log", got_log},
 	{0},
 };
 
@@ -133,6 +154,14 @@ static const struct yg_role *find(int argc, char **argv, const struct yg_role *r
 	return NULL;
 }
 
+static void take_ring(void)
+{
+	int fd YG_AUTO(fd) = fcntl(YG_SUPER_RING_FD, F_GETFD) < 0 ? -1 : YG_SUPER_RING_FD;
+	struct yg_err err = {0};
+	if (fd >= 0 && yg_log_ring(fd, &err) < 0)
+		yg_log_err(YG_LOG_WARN, "role.ring", &err);
+}
+
 int yg_role_main(int argc, char **argv, const struct yg_role *roles)
 {
 	const struct yg_role *role = find(argc, argv, roles);
@@ -144,6 +173,8 @@ int yg_role_main(int argc, char **argv, const struct yg_role *roles)
 		return 2;
 	}
 	yg_log_init(role->label, YG_LOG_INFO);
+	take_ring();
+	yg_log(YG_LOG_DEBUG, "role.start", "%s " YG_VERSION, role->name);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is EFBIG, not our end */
 

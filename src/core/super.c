@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/fs.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/ring.h"
 #include "core/str.h"
 
 #define DELAY_FIRST_MS 100
@@ -24,6 +26,8 @@
 #define HEALTHY_MS     10000 /* a life this long resets the delay */
 #define KILL_AFTER_MS  5000
 #define TAG_MAX        128 /* bytes */
+#define ROLES_MAX      32  /* of a table */
+#define RINGS_MAX      (4u << 20)
 
 /* One process, or the place of a standing role that has none at the moment. */
 struct node {
@@ -44,6 +48,9 @@ struct node {
 	int64_t since_s, since_ms;
 	int64_t delay_ms;
 	int64_t restarts;
+	int ring;               /* descriptor of its ring, or -1 */
+	int slot;               /* of the ring, among the living of the same role */
+	enum yg_level level;    /* what it was told; 0: nothing */
 	struct yg_timer *again; /* start it again */
 	struct yg_timer *kill;  /* it had its time to end */
 };
@@ -54,6 +61,8 @@ struct yg_super {
 	yg_super_config *config;
 	void *ctx;
 	struct node *nodes;
+	int rings;                       /* folder; borrowed; -1: none */
+	enum yg_level levels[ROLES_MAX]; /* by place in the table; 0: as configured */
 	bool stopping;
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
@@ -121,7 +130,14 @@ int yg_super_helper(const char *program, char *out, size_t size, struct yg_err *
 		YG_LIBEXECDIR);
 }
 
-static _Noreturn void exec_role(const char *path, const char *role, int channel, pid_t parent)
+/* Out of the way of the numbers that a role finds things at. */
+static int lift(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, YG_SUPER_RING_FD + 1);
+}
+
+static _Noreturn void exec_role(const char *path, const char *role, int channel, int ring,
+	pid_t parent)
 {
 	sigset_t none;
 	(void)sigemptyset(&none);
@@ -133,11 +149,12 @@ static _Noreturn void exec_role(const char *path, const char *role, int channel,
 	int null = open("/dev/null", O_RDWR);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		_exit(126);
-	/* dup2 onto itself would leave close-on-exec set. */
-	if (channel == YG_SUPER_FD ? fcntl(channel, F_SETFD, 0) < 0
-				   : dup2(channel, YG_SUPER_FD) < 0)
+	int high = lift(channel);
+	int high_ring = ring < 0 ? -1 : lift(ring);
+	if (high < 0 || dup2(high, YG_SUPER_FD) < 0)
 		_exit(126);
-	if (close_range(YG_SUPER_FD + 1, ~0u, 0) < 0)
+	bool with_ring = high_ring >= 0 && dup2(high_ring, YG_SUPER_RING_FD) >= 0;
+	if (close_range(with_ring ? YG_SUPER_RING_FD + 1 : YG_SUPER_FD + 1, ~0u, 0) < 0)
 		_exit(126);
 	const char *const argv[] = {path, "--role", role, NULL};
 	(void)execv(path, (char *const *)(uintptr_t)argv);
@@ -151,7 +168,7 @@ static int node_fork(struct node *node, const char *path, int channel, struct yg
 	if (pid < 0)
 		return yg_fail_sys(err, errno, "fork");
 	if (pid == 0)
-		exec_role(path, node->role->name, channel, parent);
+		exec_role(path, node->role->name, channel, node->ring, parent);
 	node->pidfd = pidfd_open(pid, 0);
 	if (node->pidfd < 0) {
 		int sys = errno;
@@ -161,6 +178,79 @@ static int node_fork(struct node *node, const char *path, int channel, struct yg
 	}
 	node->pid = pid;
 	return 0;
+}
+
+/* ---- rings ---- */
+
+static int free_slot(const struct node *node)
+{
+	for (int slot = 0; slot < YG_SUPER_INSTANCES_MAX; slot++) {
+		const struct node *other = node->super->nodes;
+		while (other &&
+			!(other != node && other->role == node->role && other->pid &&
+				other->slot == slot))
+			other = other->next;
+		if (!other)
+			return slot;
+	}
+	return -1;
+}
+
+/* A role without a ring is as good as one with it: what goes wrong here stops nothing. */
+static void open_ring(struct node *node)
+{
+	char name[64];
+	struct yg_err err = {0};
+	node->slot = free_slot(node);
+	if (node->super->rings < 0 || node->slot < 0)
+		return;
+	bool put = node->role->instance
+		? yg_str_put(name, sizeof(name), "%s-%d" YG_RING_SUFFIX, node->role->name,
+			  node->slot)
+		: yg_str_put(name, sizeof(name), "%s" YG_RING_SUFFIX, node->role->name);
+	if (put)
+		node->ring = yg_ring_file(node->super->rings, name, &err);
+	if (node->ring < 0)
+		yg_log_err(YG_LOG_WARN, "super.ring", &err);
+}
+
+static void close_ring(struct node *node)
+{
+	if (node->ring >= 0)
+		(void)close(yg_take_fd(node->ring));
+}
+
+/* What a process that a signal ended said last. */
+static void log_last(const struct node *node)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_RING_BYTES);
+	struct yg_err ignored = {0};
+	if (node->ring < 0 || yg_ring_read(node->ring, &text, &ignored) < 0 || text.len == 0)
+		return;
+	const char *all = (const char *)text.data;
+	const char *from = memrchr(all, '\n', text.len - 1);
+	size_t skip = from ? (size_t)(from + 1 - all) : 0;
+	yg_log(YG_LOG_NOTICE, "super.last", "%s said last: %.*s", node->label,
+		(int)(text.len - 1 - skip), all + skip);
+}
+
+int yg_super_ring_folder(int dir, const char *path)
+{
+	struct yg_err err = {0};
+	int folder YG_AUTO(fd) = -1;
+	if (yg_fs_mkdirs(dir, path, 0700, &err) == 0)
+		folder = yg_fs_open_dir(dir, path, &err);
+	int ring YG_AUTO(fd) = folder < 0 ? -1
+					  : yg_ring_file(folder, "parent" YG_RING_SUFFIX, &err);
+	if (ring < 0 || yg_log_ring(ring, &err) < 0)
+		yg_log(YG_LOG_WARN, "super.ring", "the last lines are not kept: '%s': %s", path,
+			err.msg);
+	return yg_take_fd(folder);
+}
+
+void yg_super_rings(struct yg_super *super, int dir)
+{
+	super->rings = dir;
 }
 
 /* Start the process and open its channel. Nothing is sent yet. */
@@ -174,8 +264,11 @@ static int node_start(struct node *node, struct yg_err *err)
 		return yg_fail_sys(err, errno, "making a channel");
 	int ours YG_AUTO(fd) = pair[0];
 	int theirs YG_AUTO(fd) = pair[1];
-	if (node_fork(node, path, theirs, err) < 0)
+	open_ring(node);
+	if (node_fork(node, path, theirs, err) < 0) {
+		close_ring(node);
 		return -1;
+	}
 	node->since_s = yg_clock_now_s();
 	node->since_ms = yg_clock_mono_ms();
 	node->ready = node->ending = false;
@@ -204,6 +297,14 @@ static void node_send(struct node *node, const char *name, json_t *body, const i
 
 static void send_config(struct node *node, json_t *config, const int *fds, size_t count)
 {
+	enum yg_level level = node->super->levels[node->role - node->super->roles];
+	if (level)
+		(void)json_object_set_new(config, "log_level",
+			json_string(yg_log_level_name(level)));
+	const char *told = json_string_value(json_object_get(config, "log_level"));
+	struct yg_err ignored = {0};
+	if (!told || yg_log_level_parse(told, &node->level, &ignored) < 0)
+		node->level = YG_LOG_INFO; /* what a role begins with */
 	(void)json_object_set_new(config, "role", json_string(node->role->name));
 	(void)json_object_set_new(config, "tag", json_string(node->tag));
 	node_send(node, "config", config, fds, count);
@@ -304,6 +405,7 @@ static struct node *node_new(struct yg_super *super, const struct yg_super_role 
 	node->super = super;
 	node->role = role;
 	node->pidfd = -1;
+	node->ring = -1;
 	node->delay_ms = DELAY_FIRST_MS;
 	(void)!yg_str_put(node->tag, sizeof(node->tag), "%s", tag);
 	(void)!yg_str_put(node->label, sizeof(node->label), "%.32s%s%s", role->name,
@@ -322,6 +424,7 @@ static void node_clear(struct node *node)
 	yg_watch_free(yg_take(node->exited));
 	if (node->pidfd >= 0)
 		(void)close(yg_take_fd(node->pidfd));
+	close_ring(node);
 	node->pid = 0;
 	node->ready = node->ending = false;
 	yg_timer_stop(node->kill);
@@ -377,6 +480,8 @@ static void log_exit(const struct node *node, const siginfo_t *info)
 		yg_log(level, "super.exit", "%s (process %ld) ended after %lld s by %s %d",
 			node->label, (long)node->pid, lived,
 			info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
+	if (info->si_code != CLD_EXITED && !node->ending)
+		log_last(node);
 }
 
 static void node_exited(void *ctx, unsigned what)
@@ -589,17 +694,101 @@ static void got_status(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	for (const struct node *node = asker->super->nodes; node; node = node->next)
 		if (node->pid)
 			(void)json_array_append_new(list,
-				json_pack("{s:s,s:s,s:i,s:I,s:I}", "role", node->role->name, "tag",
-					node->tag, "pid", (int)node->pid, "since",
+				json_pack("{s:s,s:s,s:i,s:I,s:I,s:s}", "role", node->role->name,
+					"tag", node->tag, "pid", (int)node->pid, "since",
 					(json_int_t)node->since_s, "restarts",
-					(json_int_t)node->restarts));
+					(json_int_t)node->restarts, "log_level",
+					yg_log_level_name(node->level)));
 	if (msg->id)
 		yg_ipc_reply(ipc, msg->id, json_pack("{s:o}", "roles", list), NULL, 0);
 	else
 		json_decref(list);
 }
 
+/* ---- logs ---- */
+
+static void set_level(struct yg_super *super, const struct yg_super_role *role, enum yg_level level)
+{
+	super->levels[role - super->roles] = level;
+	for (struct node *node = super->nodes; node; node = node->next) {
+		if (node->role != role || !node->pid)
+			continue;
+		node->level = level;
+		node_send(node, "log", json_pack("{s:s}", "level", yg_log_level_name(level)), NULL,
+			0);
+	}
+}
+
+static int read_level(const struct node *node, const struct yg_ipc_msg *msg, const char **role,
+	enum yg_level *level, struct yg_err *err)
+{
+	const char *name = NULL;
+	if (!node->role->logs)
+		return yg_fail(err, YG_EUNTRUSTED, "%s may not", node->role->name);
+	if (yg_json_str(msg->body, "level", 16, &name, err) < 0 ||
+		yg_json_str_or(msg->body, "role", 32, "", role, err) < 0)
+		return -1;
+	if (yg_log_level_parse(name, level, err) < 0)
+		return yg_wrap(err, "level");
+	if (**role && strcmp(*role, "parent") != 0 && !role_of(node->super, *role))
+		return yg_fail(err, YG_EABSENT, "there is no role '%s'", *role);
+	return 0;
+}
+
+static void got_log(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	struct node *asker = ctx;
+	const char *name = NULL;
+	enum yg_level level = YG_LOG_INFO;
+	struct yg_err err = {0};
+	if (read_level(asker, msg, &name, &level, &err) < 0) {
+		refuse(asker, msg, &err);
+		return;
+	}
+	if (!*name || strcmp(name, "parent") == 0)
+		yg_log_level_set(level);
+	for (const struct yg_super_role *role = asker->super->roles; role->name; role++)
+		if (!*name || strcmp(name, role->name) == 0)
+			set_level(asker->super, role, level);
+	yg_log(YG_LOG_NOTICE, "super.log", "level of %s: %s", *name ? name : "all",
+		yg_log_level_name(level));
+	if (msg->id)
+		yg_ipc_reply(ipc, msg->id, NULL, NULL, 0);
+}
+
+static void add_ring(void *ctx, const char *name, struct yg_bytes text)
+{
+	(void)json_array_append_new(ctx,
+		json_pack("{s:s,s:s%}", "name", name, "text", (const char *)text.ptr, text.len));
+}
+
+static int pack_rings(const struct node *asker, struct yg_err *err)
+{
+	json_t *list = json_array();
+	json_t *all YG_AUTO(yg_json) = json_pack("{s:o}", "rings", list);
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(RINGS_MAX);
+	if (!asker->role->logs)
+		return yg_fail(err, YG_EUNTRUSTED, "%s may not", asker->role->name);
+	if (asker->super->rings >= 0 && yg_ring_all(asker->super->rings, add_ring, list, err) < 0)
+		return -1;
+	return yg_json_dump(all, &text, err) < 0 ? -1
+						 : yg_fs_memfd("rings", yg_buf_bytes(&text), err);
+}
+
+static void got_rings(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	struct node *asker = ctx;
+	struct yg_err err = {0};
+	int fd YG_AUTO(fd) = pack_rings(asker, &err);
+	if (fd < 0)
+		refuse(asker, msg, &err);
+	else if (msg->id)
+		yg_ipc_reply(ipc, msg->id, NULL, &fd, 1);
+}
+
 static const struct yg_ipc_handler handlers[] = {
+	{"log", got_log},
+	{"rings", got_rings},
 	{"spawn", got_spawn},
 	{"connect", got_connect},
 	{"end", got_end},
@@ -637,8 +826,10 @@ struct yg_super *yg_super_new(struct yg_loop *loop, const struct yg_super_role *
 	super->roles = roles;
 	super->config = config;
 	super->ctx = ctx;
+	super->rings = -1;
 	super->soon = yg_loop_timer(loop, soon_fired, super);
 	for (const struct yg_super_role *role = roles; role->name; role++) {
+		assert(role - roles < ROLES_MAX);
 		if (!role->instance && !node_new(super, role, "")) {
 			(void)yg_fail_sys(err, ENOMEM, "making the supervisor");
 			return NULL;

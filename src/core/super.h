@@ -28,8 +28,14 @@
  *                            "connect" {"role","tag","to"}     join an instance with a standing role
  *                            "end" {"role","tag"}              SIGTERM an instance, SIGKILL after 5 s
  *                            "ready" {}                        (notice) its first work is done
- *                            "status" {}  -> {"roles":[{"role","tag","pid","since","restarts"}]}
- * Who may spawn, connect and end is in the table.
+ *                            "status" {}  -> {"roles":[{"role","tag","pid","since","restarts",
+ *                                              "log_level"}]}
+ *                            "log" {"level","role"?}  set the level of all processes, or of one role (or
+ *                                    "parent"), also for those that start later, until the parent ends
+ *                            "rings" {} -> {} + descriptor of {"rings":[{"name","text"}]}
+ * Who may spawn, connect, end and ask about logs is in the table.
+ *
+ * Parent to role besides: "log" {"level"}.
  *
  * When the role that asked for an instance dies, the instance is ended with it, unless the table says
  * `survives`: then it lives on for YG_SUPER_ORPHAN_MS with its other links, and a "spawn" of the same
@@ -41,12 +47,14 @@
 #define YG_SUPER_INSTANCES_MAX 16 /* living instances that one role may have asked for */
 #define YG_SUPER_ORPHAN_MS     120000
 #define YG_SUPER_FD            3 /* where a role finds its channel */
+#define YG_SUPER_RING_FD       4 /* and its ring (core/ring.h), if it has one */
 
 struct yg_super_role {
 	const char *name;    /* "session"; the table ends with NULL */
 	const char *program; /* file in the folder of helper programs: "yagura-agent-net" */
 	bool instance;       /* started on request, tagged, not restarted */
 	bool survives;       /* an instance that outlives its asker for a while */
+	bool logs;           /* may send "log" and "rings" */
 	const char *
 		links[YG_SUPER_PEERS_MAX]; /* standing roles it is linked to (say it on one side) */
 	const char
@@ -75,6 +83,16 @@ void yg_super_start(struct yg_super *super);
 void yg_super_stop(struct yg_super *super, void (*stopped)(void *ctx), void *ctx);
 void yg_super_free(struct yg_super *super); /* kills what still runs; NULL is fine */
 YG_DEFINE_AUTO(yg_super);
+
+/* Give every role a ring in this folder: "session.ring", "fetch-0.ring". Before yg_super_start; the descriptor
+ * stays the caller's and must outlive the supervisor.
+ */
+void yg_super_rings(struct yg_super *super, int dir);
+
+/* Make the folder of rings and write into "parent.ring" of it, with which the parent's last lines are kept too.
+ * A failure is an entry in the log. returns the descriptor for yg_super_rings, or -1
+ */
+int yg_super_ring_folder(int dir, const char *path);
 
 /* Call `ready` once, when every standing role that is on has said "ready". */
 void yg_super_on_ready(struct yg_super *super, void (*ready)(void *ctx), void *ctx);

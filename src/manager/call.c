@@ -12,24 +12,13 @@
 
 static const struct yg_ipc_handler no_handlers[] = {{0}};
 
-static enum yg_level level_of(const char *name)
-{
-	static const char *const names[] = {"error", "warn", "notice", "info", "debug"};
-	for (size_t i = 0; i < YG_COUNT(names); i++)
-		if (strcmp(names[i], name) == 0)
-			return (enum yg_level)(YG_LOG_ERROR + (int)i);
-	return YG_LOG_INFO;
-}
-
 int call_start(struct yg_role_env *env, const char *label, const struct yg_sandbox *box,
 	struct yg_err *err)
 {
-	const char *level = NULL;
 	const char *user = NULL;
-	if (yg_json_str_or(env->config, "log_level", 16, "info", &level, err) < 0 ||
-		yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
+	if (yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
 		return -1;
-	yg_log_init(label, level_of(level));
+	yg_log_init(label, yg_log_level());
 	struct yg_sandbox own = *box;
 	own.user = user[0] ? user : NULL;
 	return yg_sandbox_enter(&own, err);

@@ -12,7 +12,7 @@
 #define CALL_ARGS_MAX   (8u << 20)  /* bytes of arguments that travel as a descriptor */
 #define CALL_RESULT_MAX (64u << 20) /* bytes of such a result: a job of 50,000 computers fits */
 
-/* Log level from the config message, then the sandbox with the user from there. */
+/* The label for the log, then the sandbox with the user from there. */
 int call_start(struct yg_role_env *env, const char *label, const struct yg_sandbox *box,
 	struct yg_err *err) YG_MUST_CHECK;
 

@@ -50,7 +50,7 @@ struct manager {
 	char *master_key;
 	char *content_root;
 	const char *user; /* "" when roles stay what we are */
-	int state_fd, tuf_fd, master_fd, bundle_fd;
+	int state_fd, tuf_fd, master_fd, bundle_fd, rings_fd;
 	int web_fd, session_fd;
 	int store_end; /* the store's end of our channel, until it has got it */
 	struct call_link store;
@@ -61,7 +61,7 @@ struct manager {
 };
 
 static const struct yg_super_role roles[] = {
-	{.name = "store", .program = "yagura-manager-store"},
+	{.name = "store", .program = "yagura-manager-store", .logs = true},
 	{.name = "ca", .program = "yagura-manager-ca", .links = {"store"}},
 	{.name = "web", .program = "yagura-manager-edge", .links = {"store", "ca"}},
 	{.name = "session", .program = "yagura-manager-edge", .links = {"store", "ca"}},
@@ -148,6 +148,8 @@ static int open_files(struct manager *manager, struct yg_err *err)
 		yg_fs_mkdirs(AT_FDCWD, tuf, 0750, err) < 0 || make_master_key(manager, err) < 0 ||
 		give(manager, manager->state, err) < 0 || give(manager, tuf, err) < 0)
 		return -1;
+	char *rings YG_AUTO(mem) = yg_str_format("%s/ring", manager->run);
+	manager->rings_fd = rings ? yg_super_ring_folder(AT_FDCWD, rings) : -1;
 	manager->state_fd = yg_fs_open_dir(AT_FDCWD, manager->state, err);
 	if (manager->state_fd < 0)
 		return -1;
@@ -398,6 +400,7 @@ static int start(struct manager *manager, struct yg_err *err)
 		manager->watchdog_ms = (int64_t)(us / 3000) + 1;
 		watchdog(manager);
 	}
+	yg_super_rings(manager->super, manager->rings_fd);
 	yg_super_on_ready(manager->super, ready, manager);
 	yg_super_start(manager->super);
 	return 0;
@@ -410,7 +413,8 @@ static void manager_free(struct manager *manager)
 	yg_timer_free(manager->watchdog);
 	yg_loop_free(manager->loop);
 	int *fds[] = {&manager->state_fd, &manager->tuf_fd, &manager->master_fd,
-		&manager->bundle_fd, &manager->web_fd, &manager->session_fd, &manager->store_end};
+		&manager->bundle_fd, &manager->web_fd, &manager->session_fd, &manager->store_end,
+		&manager->rings_fd};
 	for (size_t i = 0; i < YG_COUNT(fds); i++)
 		fd_free_at(fds[i]);
 	char *texts[] = {manager->state, manager->run, manager->url, manager->master_key,
@@ -453,16 +457,11 @@ static int load(struct manager *manager, const struct choice *choice, struct yg_
 		(choice->config || err->code != YG_EABSENT))
 		return -1;
 	*err = (struct yg_err){0};
-	static const char *const levels[] = {"error", "warn", "notice", "info", "debug"};
-	const char *level = yg_conf_text(manager->conf, "manager", "log_level");
-	size_t i = 0;
-	while (i < YG_COUNT(levels) && strcmp(levels[i], level) != 0)
-		i++;
-	if (i == YG_COUNT(levels))
-		return yg_fail(err, YG_EFORMAT,
-			"[manager] log_level: want error, warn, notice, info or debug, have '%s'",
-			level);
-	yg_log_init("manager", (enum yg_level)(YG_LOG_ERROR + (int)i));
+	enum yg_level level = YG_LOG_INFO;
+	if (yg_log_level_parse(yg_conf_text(manager->conf, "manager", "log_level"), &level, err) <
+		0)
+		return yg_wrap(err, "[manager] log_level");
+	yg_log_init("manager", level);
 	return place_all(manager, err);
 }
 
@@ -516,6 +515,7 @@ int main(int argc, char **argv)
 		.tuf_fd = -1,
 		.master_fd = -1,
 		.bundle_fd = -1,
+		.rings_fd = -1,
 		.web_fd = -1,
 		.session_fd = -1,
 		.store_end = -1};

@@ -392,20 +392,6 @@ static int open_all(struct relay *relay, struct yg_err *err)
 	return 0;
 }
 
-static int set_log_level(const struct yg_role_env *env, struct yg_err *err)
-{
-	static const char *const names[] = {"error", "warn", "notice", "info", "debug"};
-	const char *level = NULL;
-	if (yg_json_str_or(env->config, "log_level", 16, "info", &level, err) < 0)
-		return -1;
-	for (unsigned i = 0; i < YG_COUNT(names); i++)
-		if (strcmp(level, names[i]) == 0) {
-			yg_log_init("agent/relay", (enum yg_level)(YG_LOG_ERROR + i));
-			return 0;
-		}
-	return yg_fail(err, YG_EFORMAT, "config: log_level: '%s' is not known", level);
-}
-
 int relay_start(struct yg_role_env *env, void **self, struct yg_err *err)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
@@ -413,8 +399,7 @@ int relay_start(struct yg_role_env *env, void **self, struct yg_err *err)
 		return yg_fail_sys(err, ENOMEM, "relay");
 	relay->env = env;
 	relay->folder = relay->listen = -1;
-	if (set_log_level(env, err) < 0 || open_all(relay, err) < 0 ||
-		enter_sandbox(relay, err) < 0) {
+	if (open_all(relay, err) < 0 || enter_sandbox(relay, err) < 0) {
 		relay_stop(relay);
 		return -1;
 	}

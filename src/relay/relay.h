@@ -5,7 +5,7 @@
 
 /* The role "relay" of an agent: serves the mirror of the update repository to other agents.
  *
- * config  {port, bind, user, log_level} and descriptor 0, the agent's state folder
+ * config  {port, bind, user} and descriptor 0, the agent's state folder
  * has     a listening socket, made before the sandbox; state/relay to read; nothing else
  * links   session: relay.serve {revoked, ca_bundle, cert, key} -> {port}; without it nothing is served
  *                  relay.status {} -> {port, state, connections, accepted, requests, refused}

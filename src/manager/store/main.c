@@ -162,23 +162,12 @@ static void stop(void *ctx)
 	free(self);
 }
 
-static enum yg_level level_of(const char *name)
-{
-	static const char *const names[] = {"error", "warn", "notice", "info", "debug"};
-	for (size_t i = 0; i < YG_COUNT(names); i++)
-		if (strcmp(names[i], name) == 0)
-			return (enum yg_level)(YG_LOG_ERROR + (int)i);
-	return YG_LOG_INFO;
-}
-
 static int enter(struct yg_role_env *env, const char *database, struct yg_err *err)
 {
 	const char *user;
-	const char *level;
-	if (yg_json_str_or(env->config, "user", 64, "", &user, err) < 0 ||
-		yg_json_str_or(env->config, "log_level", 16, "info", &level, err) < 0)
+	if (yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
 		return -1;
-	yg_log_init("manager/store", level_of(level));
+	yg_log_init("manager/store", yg_log_level());
 	const struct yg_sandbox_path paths[] = {{.fd = env->fds[0], .write = true}};
 	struct yg_sandbox box = {
 		.syscalls = YG_SYS_FILES,

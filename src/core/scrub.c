@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "core/scrub.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/attr.h"
+
+#define LITERAL_MIN 4 /* bytes; a shorter one would be taken out of half the words */
+#define TOKEN_MIN   8 /* bytes of what looks like a token */
+#define BASE64_MIN  16
+#define QUOTES_MAX  8 /* backslashes before a quote: JSON in JSON in JSON */
+
+/* One pass from left to right: what is read is always at or behind what is written. */
+struct scrub {
+	char *text;
+	size_t len, at, out;
+	unsigned count;
+};
+
+static struct {
+	char *text[YG_SCRUB_MAX]; /* for ever: it is in use as long as we are */
+	size_t len[YG_SCRUB_MAX];
+	size_t count;
+	bool first[256]; /* bytes that one of them begins with */
+} known;
+
+bool yg_scrub_add(const char *secret)
+{
+	size_t len = secret ? strlen(secret) : 0;
+	if (len < LITERAL_MIN)
+		return true;
+	for (size_t i = 0; i < known.count; i++)
+		if (strcmp(known.text[i], secret) == 0)
+			return true;
+	char *copy = known.count < YG_SCRUB_MAX ? strdup(secret) : NULL;
+	if (!copy)
+		return false;
+	known.text[known.count] = copy;
+	known.len[known.count++] = len;
+	known.first[(unsigned char)*copy] = true;
+	return true;
+}
+
+/* ---- moving on ---- */
+
+static size_t left(const struct scrub *s)
+{
+	return s->len - s->at;
+}
+
+static const char *here(const struct scrub *s)
+{
+	return s->text + s->at;
+}
+
+static void keep(struct scrub *s, size_t n)
+{
+	memmove(s->text + s->out, s->text + s->at, n);
+	s->at += n;
+	s->out += n;
+}
+
+static void hide(struct scrub *s, size_t n)
+{
+	size_t stars = n < strlen(YG_SCRUB_MARK) ? n : strlen(YG_SCRUB_MARK);
+	memcpy(s->text + s->out, YG_SCRUB_MARK, stars);
+	s->at += n;
+	s->out += stars;
+	s->count += n > 0;
+}
+
+/* Bytes from here on that are none of `stop`, nor control characters. */
+static size_t until(const struct scrub *s, const char *stop)
+{
+	size_t n = 0;
+	while (n < left(s) && !strchr(stop, here(s)[n]) && (unsigned char)here(s)[n] >= 0x20)
+		n++;
+	return n;
+}
+
+static size_t to_line_end(const struct scrub *s)
+{
+	size_t n = 0;
+	while (n < left(s) && here(s)[n] != '\n' && here(s)[n] != '\r')
+		n++;
+	return n;
+}
+
+/* Bytes from here on, after `skip`, that are letters, digits or of `more`. */
+static size_t run_of(const struct scrub *s, size_t skip, const char *more)
+{
+	size_t n = skip;
+	while (n < left(s) && here(s)[n] &&
+		(isalnum((unsigned char)here(s)[n]) || strchr(more, here(s)[n])))
+		n++;
+	return n - skip;
+}
+
+/* ---- what has a form of its own ---- */
+
+static bool literal(struct scrub *s)
+{
+	if (!known.first[(unsigned char)*here(s)])
+		return false;
+	size_t longest = 0;
+	for (size_t i = 0; i < known.count; i++)
+		if (known.len[i] > longest && known.len[i] <= left(s) &&
+			memcmp(here(s), known.text[i], known.len[i]) == 0)
+			longest = known.len[i];
+	if (longest)
+		hide(s, longest);
+	return longest > 0;
+}
+
+/* "://user:password@host": the part before the last '@' of the authority. */
+static bool address(struct scrub *s)
+{
+	if (left(s) < 4 || memcmp(here(s), "://", 3) != 0)
+		return false;
+	keep(s, 3);
+	size_t authority = until(s, "/?# \"'<>\\,;)");
+	const char *at = memrchr(here(s), '@', authority);
+	if (!at)
+		return true;
+	size_t userinfo = (size_t)(at - here(s));
+	const char *colon = memchr(here(s), ':', userinfo);
+	if (colon)
+		keep(s, (size_t)(colon + 1 - here(s)));
+	hide(s, (size_t)(s->text + s->at < at ? at - here(s) : 0));
+	return true;
+}
+
+static bool private_key(struct scrub *s)
+{
+	static const char begin[] = "-----BEGIN ", what[] = "PRIVATE KEY-----", end[] = "-----END ";
+	if (left(s) < sizeof(begin) + sizeof(what) ||
+		memcmp(here(s), begin, sizeof(begin) - 1) != 0)
+		return false;
+	size_t label = left(s) < 80 ? left(s) : 80;
+	const char *key = memmem(here(s), label, what, sizeof(what) - 1);
+	if (!key || memchr(here(s), '\n', (size_t)(key - here(s))))
+		return false;
+	keep(s, (size_t)(key - here(s)) + sizeof(what) - 1);
+	const char *over = memmem(here(s), left(s), end, sizeof(end) - 1);
+	hide(s, over ? (size_t)(over - here(s)) : left(s));
+	return true;
+}
+
+/* ---- names and their values ---- */
+
+static bool ends_in(const char *name, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+	return len >= n && strncasecmp(name + len - n, word, n) == 0;
+}
+
+static bool is(const char *name, size_t len, const char *word)
+{
+	return len == strlen(word) && strncasecmp(name, word, len) == 0;
+}
+
+static bool is_password(const char *name, size_t len)
+{
+	static const char *const words[] = {"password", "passwd", "passphrase", "pwd", "secret"};
+	for (size_t i = 0; i < YG_COUNT(words); i++)
+		if (ends_in(name, len, words[i]))
+			return true;
+	return false;
+}
+
+static bool is_secret(const char *name, size_t len)
+{
+	static const char *const words[] = {"token", "credential", "credentials", "api_key",
+		"apikey", "api-key", "private_key", "privatekey"};
+	for (size_t i = 0; i < YG_COUNT(words); i++)
+		if (ends_in(name, len, words[i]))
+			return true;
+	return is_password(name, len);
+}
+
+static bool is_header(const char *name, size_t len)
+{
+	return ends_in(name, len, "authorization") || ends_in(name, len, "cookie");
+}
+
+/* The name stands alone at the beginning of its line, as in a configuration. */
+static bool begins_line(const struct scrub *s, size_t name)
+{
+	size_t i = s->out - name;
+	while (i > 0 && (s->text[i - 1] == ' ' || s->text[i - 1] == '\t'))
+		i--;
+	return i == 0 || s->text[i - 1] == '\n';
+}
+
+/* A string in quotes that are escaped `slashes` times: what is inside. The end of the text ends it too. */
+static size_t quoted(const struct scrub *s, char quote, size_t slashes)
+{
+	size_t run = 0;
+	for (size_t n = 0; n < left(s); n++) {
+		char c = here(s)[n];
+		if (c == quote && (slashes == 0 ? run % 2 == 0 : run == slashes))
+			return n - (slashes == 0 ? 0 : run);
+		run = c == '\\' ? run + 1 : 0;
+	}
+	return left(s);
+}
+
+/* After `at`: how many backslashes stand before a quote; false when there is no quote. */
+static bool quote_at(const struct scrub *s, size_t at, size_t *slashes, char *quote)
+{
+	size_t n = 0;
+	while (at + n < left(s) && here(s)[at + n] == '\\' && n < QUOTES_MAX)
+		n++;
+	if (at + n >= left(s) || (here(s)[at + n] != '"' && here(s)[at + n] != '\''))
+		return false;
+	*slashes = n;
+	*quote = here(s)[at + n];
+	return true;
+}
+
+static bool is_nothing(const struct scrub *s, size_t n)
+{
+	return is(here(s), n, "null") || is(here(s), n, "true") || is(here(s), n, "false") ||
+		is(here(s), n, "none");
+}
+
+/* What stands after a name that was kept: `= value`, `: value`, `": "value"`. */
+static void value(struct scrub *s, const char *name, size_t len)
+{
+	size_t slashes = 0, at = 0;
+	char quote = 0;
+	bool password = is_password(name, len);
+	bool line = begins_line(s, len);
+	if (quote_at(s, 0, &slashes, &quote))
+		at = slashes + 1;
+	while (at < left(s) && (here(s)[at] == ' ' || here(s)[at] == '\t'))
+		at++;
+	if (at >= left(s) || (here(s)[at] != '=' && here(s)[at] != ':'))
+		return;
+	bool equals = here(s)[at++] == '=';
+	bool space = at < left(s) && here(s)[at] == ' ';
+	while (at < left(s) && (here(s)[at] == ' ' || here(s)[at] == '\t'))
+		at++;
+	if (quote_at(s, at, &slashes, &quote)) {
+		keep(s, at + slashes + 1);
+		hide(s, quoted(s, quote, slashes));
+		return;
+	}
+	/* "token: want 43 characters" is a sentence. */
+	if (!equals && space && !password)
+		return;
+	keep(s, at);
+	size_t n = equals && line ? to_line_end(s) : until(s, " ,;&)\"'\\{[");
+	if (n > 0 && !is_nothing(s, n))
+		hide(s, n);
+}
+
+static void header(struct scrub *s)
+{
+	if (left(s) == 0 || *here(s) != ':')
+		return;
+	keep(s, 1);
+	while (left(s) > 0 && *here(s) == ' ')
+		keep(s, 1);
+	hide(s, to_line_end(s));
+}
+
+/* "Bearer abcdef…": a scheme and what proves who one is. */
+static bool scheme(struct scrub *s, const char *name, size_t len)
+{
+	static const char *const schemes[] = {"bearer", "basic", "ntlm", "negotiate", "digest"};
+	for (size_t i = 0; i < YG_COUNT(schemes); i++) {
+		if (!is(name, len, schemes[i]) || left(s) < 2 || *here(s) != ' ')
+			continue;
+		size_t n = run_of(s, 1, "+/=_.~-");
+		if (n < (i == 0 ? TOKEN_MIN : BASE64_MIN))
+			return false;
+		keep(s, 1);
+		hide(s, n);
+		return true;
+	}
+	return false;
+}
+
+/* Keep a name, except for what is known to be a secret in it. */
+static void keep_name(struct scrub *s, size_t n)
+{
+	size_t end = s->at + n;
+	while (s->at < end)
+		if (!literal(s))
+			keep(s, 1);
+}
+
+/* Tokens that say what they are by how they begin, which may be behind the 'n' of a "\\n". */
+static bool token(struct scrub *s)
+{
+	static const char *const begins[] = {"yg1.", "ygk_", "eyJ"};
+	size_t n = run_of(s, 0, "_.-");
+	for (size_t i = 0; i < YG_COUNT(begins); i++) {
+		const char *from = memmem(here(s), n, begins[i], strlen(begins[i]));
+		size_t before = from ? (size_t)(from - here(s)) : n;
+		size_t head = before + strlen(begins[i]);
+		if (n < head + TOKEN_MIN || (i == 2 && !memchr(from, '.', n - before)))
+			continue;
+		const char *id = i == 1 ? memchr(from + 4, '_', n - head) : NULL;
+		if (id)
+			head = (size_t)(id + 1 - here(s));
+		size_t end = s->at + n;
+		keep_name(s, head);
+		hide(s, end > s->at ? end - s->at : 0);
+		return true;
+	}
+	return false;
+}
+
+static void word(struct scrub *s)
+{
+	if (token(s))
+		return;
+	size_t n = run_of(s, 0, "_.-");
+	size_t start = s->out;
+	keep_name(s, n);
+	const char *name = s->text + start;
+	n = s->out - start;
+	if (is_header(name, n))
+		header(s);
+	else if (is_secret(name, n))
+		value(s, name, n);
+	else
+		(void)scheme(s, name, n);
+}
+
+size_t yg_scrub(char *text, size_t len, unsigned *count)
+{
+	struct scrub s = {.text = text, .len = len};
+	while (s.at < s.len) {
+		unsigned char c = (unsigned char)*here(&s);
+		if (literal(&s) || (c == ':' && address(&s)) || (c == '-' && private_key(&s)))
+			continue;
+		if (isalpha(c))
+			word(&s);
+		else
+			keep(&s, 1);
+	}
+	if (count)
+		*count += s.count;
+	return s.out;
+}
