@@ -8,8 +8,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "proto"
 TYPES = ["text", "int", "bytes", "duration", "time", "code", "computer", "cause", "set", "reason",
-         "phase", "who", "components",
+         "phase", "who", "kind", "alert", "components",
          "computers", "failures"]
+SUBJECTS = ["", "computer", "group", "task", "item"]
 LEVELS = ["info", "warning", "error"]
 ORIGINS = ["manager", "agent"]
 
@@ -46,38 +47,64 @@ def params_of(text, where):
     return outside, inside
 
 
+def template_params(row, where, texts):
+    """Parameters of an event or alert; each text uses them, and only them. texts: {lang: template}"""
+    params = []
+    for text in row["params"]:
+        match = re.fullmatch(r"([a-z_]+):([a-z]+)(\??)", text)
+        need(match and match[2] in TYPES, where, f"parameter '{text}': want name:type or name:type?")
+        params.append({"name": match[1], "type": match[2], "optional": match[3] == "?"})
+    names = [p["name"] for p in params]
+    need(len(set(names)) == len(names), where, "a parameter twice")
+    used = {}
+    for lang in ("en", "ja"):
+        outside, inside = params_of(texts[lang], f"{where}: {lang}")
+        for name in outside + inside:
+            need(name in names, where, f"{lang}: '{{{name}}}' is not among the parameters")
+        for p in params:
+            if p["name"] in outside:
+                need(not p["optional"], where, f"{lang}: '{p['name']}' is optional: want brackets")
+            elif not p["optional"]:
+                need(p["name"] in inside, where, f"{lang}: '{p['name']}' is not in the text")
+        used[lang] = set(outside + inside)
+    need(used["en"] == used["ja"], where, "the two texts use different parameters")
+    return params
+
+
 def events():
     out, seen = [], 0
     for row in read("events.json")["events"]:
         where = f"events.json: {row.get('id')}"
         need(row["level"] in LEVELS, where, f"level: want one of {LEVELS}")
         need(row["origin"] in ORIGINS, where, f"origin: want one of {ORIGINS}")
-        params = []
-        for text in row["params"]:
-            match = re.fullmatch(r"([a-z_]+):([a-z]+)(\??)", text)
-            need(match and match[2] in TYPES, where, f"parameter '{text}': want name:type or name:type?")
-            params.append({"name": match[1], "type": match[2], "optional": match[3] == "?"})
-        names = [p["name"] for p in params]
-        need(len(set(names)) == len(names), where, "a parameter twice")
-        used = {}
         for lang in ("en", "ja"):
             need(len(row[lang]) == 2 and all(row[lang]), where, f"{lang}: want name and text")
-            outside, inside = params_of(row[lang][1], f"{where}: {lang}")
-            for name in outside + inside:
-                need(name in names, where, f"{lang}: '{{{name}}}' is not among the parameters")
-            for p in params:
-                if p["name"] in outside:
-                    need(not p["optional"], where, f"{lang}: '{p['name']}' is optional: want brackets")
-                elif not p["optional"]:
-                    need(p["name"] in inside, where, f"{lang}: '{p['name']}' is not in the text")
-            used[lang] = set(outside + inside)
-        need(used["en"] == used["ja"], where, "the two texts use different parameters")
+        params = template_params(row, where, {lang: row[lang][1] for lang in ("en", "ja")})
         out.append({"id": row["id"], "level": row["level"], "origin": row["origin"], "params": params,
                     "en": row["en"], "ja": row["ja"]})
     out.sort(key=lambda e: e["id"])
     for event in out:
         need(event["id"] > seen, f"events.json: {event['id']}", "the same number twice")
         seen = event["id"]
+    return out
+
+
+def alerts():
+    out = []
+    for row in sorted(read("alerts.json")["alerts"], key=lambda a: a["kind"]):
+        where = f"alerts.json: {row['kind']}"
+        need(re.fullmatch(r"[a-z_]+", row["kind"]) and len(row["kind"]) < 40, where, "kind")
+        need(not out or out[-1]["kind"] != row["kind"], where, "twice")
+        need(row["level"] in LEVELS[1:], where, f"level: want one of {LEVELS[1:]}")
+        need(row["subject"] in SUBJECTS, where, f"subject: want one of {SUBJECTS}")
+        for lang in ("en", "ja"):
+            need(len(row[lang]) == 3 and all(row[lang][:2]), where, f"{lang}: want name, text and remedy")
+        params = template_params(row, where, {lang: row[lang][1] for lang in ("en", "ja")})
+        need(bool(row["en"][2]) == bool(row["ja"][2]), where, "a remedy in one language only")
+        need(row["en"][2] or any(p["type"] == "cause" for p in params), where,
+             "want a remedy, or a cause that brings one")
+        out.append({"kind": row["kind"], "level": row["level"], "subject": row["subject"],
+                    "params": params, "en": row["en"], "ja": row["ja"]})
     return out
 
 
@@ -92,6 +119,10 @@ def causes():
             for text in row[lang]:
                 need(not text or text[-1] in ".。", where, f"{lang}: want a full stop")
         need(bool(row["en"][1]) == bool(row["ja"][1]), where, "a remedy in one language only")
+        row.setdefault("auto", {"en": "", "ja": ""})
+        need(sorted(row["auto"]) == ["en", "ja"], where, "auto: want en and ja")
+        for text in row["auto"].values():
+            need(not text or text[-1] in ".。", where, "auto: want a full stop")
     return rows
 
 

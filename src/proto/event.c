@@ -19,7 +19,8 @@
 static const char *const levels[] = {"info", "warning", "error"};
 static const char *const origins[] = {"manager", "agent"};
 static const char *const types[] = {"text", "int", "bytes", "duration", "time", "code", "computer",
-	"cause", "set", "reason", "phase", "who", "components", "computers", "failures"};
+	"cause", "set", "reason", "phase", "who", "kind", "alert", "components", "computers",
+	"failures"};
 
 const char *yg_event_level_name(uint8_t level)
 {
@@ -145,6 +146,13 @@ static int check_list(const json_t *params, const char *name, size_t max,
 	return 0;
 }
 
+static int check_alert(const json_t *params, const char *name, struct yg_err *err)
+{
+	json_t *value = NULL;
+	return yg_json_object(params, name, &value, err) < 0 ? -1
+							     : check_text(value, "kind", 64, err);
+}
+
 static int check_param(const json_t *params, const struct yg_event_param *param, struct yg_err *err)
 {
 	switch (param->type) {
@@ -152,6 +160,7 @@ static int check_param(const json_t *params, const struct yg_event_param *param,
 	case YG_EVENT_REASON:
 	case YG_EVENT_PHASE:
 	case YG_EVENT_WHO:
+	case YG_EVENT_KIND:
 		return check_text(params, param->name, TEXT_MAX, err);
 	case YG_EVENT_COMPUTER:
 		return check_text(params, param->name, COMPUTER_MAX, err);
@@ -168,6 +177,8 @@ static int check_param(const json_t *params, const struct yg_event_param *param,
 		return check_time(params, param->name, err);
 	case YG_EVENT_SET:
 		return check_set(params, param->name, err);
+	case YG_EVENT_ALERT:
+		return check_alert(params, param->name, err);
 	case YG_EVENT_COMPONENTS:
 		return check_list(params, param->name, COMPONENTS_MAX, check_component, err);
 	case YG_EVENT_COMPUTERS:
@@ -178,21 +189,26 @@ static int check_param(const json_t *params, const struct yg_event_param *param,
 	return yg_fail(err, YG_EFORMAT, "%s: type %d", param->name, (int)param->type);
 }
 
+int yg_event_row_check(const struct yg_event *row, const json_t *params, struct yg_err *err)
+{
+	if (params && !json_is_object(params))
+		return yg_fail(err, YG_EFORMAT, "params: want an object, have %s",
+			yg_json_kind(params));
+	for (size_t i = 0; i < row->param_count; i++) {
+		struct yg_event_param param = yg_event_param(row, i);
+		const json_t *value = json_object_get(params, param.name);
+		if (param.optional && (!value || json_is_null(value)))
+			continue;
+		if (check_param(params, &param, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int yg_event_check(uint32_t id, const json_t *params, struct yg_err *err)
 {
 	const struct yg_event *event = yg_event_find(id);
 	if (!event)
 		return yg_fail(err, YG_EABSENT, "event %u is not in the catalogue", id);
-	if (params && !json_is_object(params))
-		return yg_fail(err, YG_EFORMAT, "event %u: params: want an object, have %s", id,
-			yg_json_kind(params));
-	for (size_t i = 0; i < event->param_count; i++) {
-		struct yg_event_param param = yg_event_param(event, i);
-		const json_t *value = json_object_get(params, param.name);
-		if (param.optional && (!value || json_is_null(value)))
-			continue;
-		if (check_param(params, &param, err) < 0)
-			return yg_wrap(err, "event %u", id);
-	}
-	return 0;
+	return yg_event_row_check(event, params, err) < 0 ? yg_wrap(err, "event %u", id) : 0;
 }

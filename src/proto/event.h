@@ -33,6 +33,8 @@ enum yg_event_type {
 	YG_EVENT_REASON,   /* text that may be one of proto/word.h's, in the reader's language */
 	YG_EVENT_PHASE,    /* the same */
 	YG_EVENT_WHO,      /* the same */
+	YG_EVENT_KIND,     /* the same */
+	YG_EVENT_ALERT, /* {"kind","params"?}, an alert; its name and text, without params its name */
 	YG_EVENT_COMPONENTS, /* [{"name","from","to"}], versions, from 0 when new; "am-pattern 1 → 2" */
 	YG_EVENT_COMPUTERS, /* ["name"]; the first five, then "and 7 more" */
 	YG_EVENT_FAILURES,  /* [{"computer","cause","sentence"}]; "web1: sentence (detail)" */

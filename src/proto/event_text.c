@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/str.h"
+#include "proto/alert.h"
 #include "proto/cause.h"
 #include "proto/event.h"
 #include "proto/tables.h"
@@ -125,6 +126,7 @@ static enum yg_words words_of(enum yg_event_type type)
 	return type == YG_EVENT_REASON   ? YG_WORDS_REASON
 		: type == YG_EVENT_PHASE ? YG_WORDS_PHASE
 		: type == YG_EVENT_WHO   ? YG_WORDS_WHO
+		: type == YG_EVENT_KIND  ? YG_WORDS_KIND
 					 : YG_WORDS_NONE;
 }
 
@@ -220,6 +222,22 @@ static int put_list(struct render *r, enum yg_event_type type, const json_t *lis
 		pick(r, " more", "台"), err);
 }
 
+/* {"kind","params"}: "Name: text" */
+static int put_alert(struct render *r, const json_t *value, struct yg_err *err)
+{
+	const char *kind = json_string_value(json_object_get(value, "kind"));
+	const json_t *params = json_object_get(value, "params");
+	const struct yg_alert *alert = yg_alert_find(kind);
+	if (!alert)
+		return put_clean(r, kind ? kind : "?", err);
+	if (puts_of(r, yg_alert_name(alert, r->lang), err) < 0 || !params)
+		return params ? -1 : 0;
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_EVENT_TEXT_MAX);
+	if (puts_of(r, ": ", err) < 0 || yg_alert_render(alert, params, r->lang, &text, err) < 0)
+		return -1;
+	return put(r, (const char *)text.data, text.len, err);
+}
+
 static int put_param(struct render *r, const char *name, size_t len, struct yg_err *err)
 {
 	for (size_t i = 0; i < r->event->param_count; i++) {
@@ -230,12 +248,14 @@ static int put_param(struct render *r, const char *name, size_t len, struct yg_e
 		bool list = param.type >= YG_EVENT_COMPONENTS;
 		bool text = !list &&
 			(param.type == YG_EVENT_TEXT || param.type == YG_EVENT_TIME ||
-				(param.type >= YG_EVENT_COMPUTER && param.type <= YG_EVENT_WHO));
+				(param.type >= YG_EVENT_COMPUTER && param.type <= YG_EVENT_KIND));
+		if (param.type == YG_EVENT_ALERT && json_is_object(value))
+			return put_alert(r, value, err);
 		if (text && json_is_string(value))
 			return put_string(r, param.type, json_string_value(value), err);
 		if (list && json_is_array(value))
 			return put_list(r, param.type, value, err);
-		if (!text && !list && json_is_integer(value))
+		if (!text && !list && param.type != YG_EVENT_ALERT && json_is_integer(value))
 			return put_integer(r, param.type, json_integer_value(value), err);
 	}
 	r->empty = true;
@@ -312,18 +332,29 @@ static int unknown(struct render *r, uint32_t id, struct yg_err *err)
 	return put_clean(r, json ? json : "{}", err);
 }
 
-int yg_event_render(uint32_t id, const json_t *params, enum yg_lang lang, struct yg_buf *out,
+static int render(struct render *r, uint32_t id, const char *template, struct yg_buf *out,
 	struct yg_err *err)
 {
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_EVENT_TEXT_MAX);
-	struct render r = {.event = yg_event_find(id),
-		.params = params,
-		.lang = lang,
-		.text = text};
-	int outcome = r.event ? fill(&r, text_of(r.event, lang, 1), err) : unknown(&r, id, err);
-	text = r.text;
+	r->text = text;
+	int outcome = r->event ? fill(r, template, err) : unknown(r, id, err);
+	text = r->text;
 	if (outcome < 0)
 		return -1;
-	trim(&r);
-	return r.text.len ? yg_buf_add(out, r.text.data, r.text.len, err) : 0;
+	trim(r);
+	return r->text.len ? yg_buf_add(out, r->text.data, r->text.len, err) : 0;
+}
+
+int yg_event_row_render(const struct yg_event *row, const char *text, const json_t *params,
+	enum yg_lang lang, struct yg_buf *out, struct yg_err *err)
+{
+	struct render r = {.event = row, .params = params, .lang = lang};
+	return render(&r, 0, text, out, err);
+}
+
+int yg_event_render(uint32_t id, const json_t *params, enum yg_lang lang, struct yg_buf *out,
+	struct yg_err *err)
+{
+	struct render r = {.event = yg_event_find(id), .params = params, .lang = lang};
+	return render(&r, id, r.event ? text_of(r.event, lang, 1) : NULL, out, err);
 }

@@ -9,6 +9,7 @@
 #include "core/str.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "manager/store/alerts.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
@@ -456,6 +457,8 @@ int op_agents_heartbeat(struct store *store, const struct store_asker *asker, co
 
 	json_t *update = json_object_get(status, "update");
 	if (json_is_object(update) && store_job_progress(store, asker->id, update, err) < 0)
+		return -1;
+	if (store_alerts_heartbeat(store, asker->id, asker->name, status, err) < 0)
 		return -1;
 	if (store_job_policy(store, asker->id,
 		    json_string_value(json_object_get(status, "policy_fingerprint")), err) < 0)

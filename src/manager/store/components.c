@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "manager/store/alerts.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
@@ -67,7 +68,10 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (store_fact_put(store, "newest", text, err) < 0 ||
 		store_fact_put(store, "newest_checked", moment, err) < 0 ||
-		store_fact_put(store, "check_failed", "null", err) < 0)
+		store_fact_put(store, "check_failed", "null", err) < 0 ||
+		store_alert_well(store, "check_failed", "", "success", err) < 0)
+		return -1;
+	if (changed && store_fact_put(store, "newest_since", moment, err) < 0)
 		return -1;
 	if (changed) {
 		json_t *was = json_object_get(before, "components");
@@ -99,8 +103,11 @@ int op_components_check_failed(struct store *store, const struct store_asker *as
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	/* Nothing set up yet is not a failure: the status says what to do, no event cries. */
 	if (strcmp(cause, "update.source_unset") != 0 &&
-		store_event(store, 103, NULL, NULL,
-			json_pack("{s:s, s:s}", "cause", cause, "detail", sentence), err) < 0)
+		(store_event(store, 103, NULL, NULL,
+			 json_pack("{s:s, s:s}", "cause", cause, "detail", sentence), err) < 0 ||
+			store_alert_failing(store, "check_failed", "",
+				json_pack("{s:s, s:s}", "cause", cause, "detail", sentence), NULL,
+				err) < 0))
 		return -1;
 	if (store_fact_put(store, "check_failed", text, err) < 0 ||
 		store_job_checked(store, err) < 0)

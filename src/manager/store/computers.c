@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "manager/store/alerts.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
@@ -368,7 +369,7 @@ int op_computers_delete(struct store *store, const struct store_asker *asker, co
 	int64_t relay = 0;
 	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
 		store_computer_name(store, id, name, err) < 0 ||
-		store_job_forget(store, id, err) < 0 ||
+		store_job_forget(store, id, err) < 0 || store_alerts_forget(store, id, err) < 0 ||
 		yg_db_number(store->db, "SELECT relay FROM computers WHERE id = $1",
 			YG_DB_ARGS(yg_db_text(id)), &relay, err) < 0)
 		return -1;

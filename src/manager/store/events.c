@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/str.h"
+#include "manager/store/alerts.h"
 #include "manager/store/store.h"
 #include "proto/event.h"
 #include "proto/wire.h"
@@ -352,6 +353,8 @@ int store_events_clean(struct store *store, struct yg_err *err)
 		    &changed, err) < 0)
 		return -1;
 	bool more = changed == CLEAN_MAX;
+	if (store_alerts_clean(store, store->clock_s - days * 86400, err) < 0)
+		return -1;
 	if (store_jobs_clean(store, store->clock_s - days * 86400, &more, err) < 0)
 		return -1;
 	if (more)

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "manager/store/alerts.h"
 #include "manager/store/store.h"
 
 #define PEOPLE    STORE_WEB, STORE_KEY
@@ -28,6 +29,8 @@ const struct store_op store_ops[] = {
 	{"jobs.list", PEOPLE, false, op_jobs_list, false},
 	{"jobs.get", PEOPLE, false, op_jobs_get, false},
 	{"jobs.create", PEOPLE, true, op_jobs_create, false},
+	{"alerts.list", PEOPLE, false, op_alerts_list, false},
+	{"alerts.catalogue", PEOPLE, false, op_alerts_catalogue, false},
 	{"events.search", PEOPLE, false, op_events_search, false},
 	{"events.catalogue", PEOPLE, false, op_events_catalogue, false},
 	{"components.list", PEOPLE, false, op_components_list, false},
@@ -278,6 +281,7 @@ void store_tick(struct store *store)
 {
 	step(store, "store.offline", store_agent_offline);
 	step(store, "store.jobs", store_jobs_tick);
+	step(store, "store.alerts", store_alerts_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {
 		store->next_clean_s = now + 3600;

@@ -27,6 +27,11 @@ static const struct setting {
 	{"update.tries", INT, 1, 100, "3", true}, {"update.timeout_s", INT, 1, 3600, "60", true},
 	{"update.deadline_s", INT, 1, 604800, "3600", false}, /* of a whole job */
 	{"schedule.update", TEXT, 0, 64, "", false},
+	/* what lasts: failures in a row, or two with so much time between; 0 seconds: no such alert */
+	{"alerts.failures", INT, 1, 100, "3", false},
+	{"alerts.update_after_s", INT, 60, 31536000, "14400", false},
+	{"alerts.offline_after_s", INT, 0, 31536000, "900", false},
+	{"alerts.out_of_date_s", INT, 0, 31536000, "3600", false},
 	{"events.keep_days", INT, 1, 36500, "90", false},
 	{"language", TEXT, 2, 2, "en", false}, /* of texts without a reader: mails, logs */
 };

@@ -54,6 +54,7 @@ struct store {
 	int64_t refused_s[4]; /* when somebody turned away was last an event, by kind */
 	bool check_content;   /* ask the content role after this transaction */
 	int64_t next_clean_s; /* when old events are looked for next */
+	int64_t next_alerts_s; /* when computers are looked at for alerts next */
 };
 
 /* Open and migrate the database, make what every Manager has (id, default policy).
@@ -169,6 +170,12 @@ json_t *store_computer_difference(const json_t *have, const json_t *newest);
 /* components.c: {set, components, checked} or JSON null; a new reference, never NULL but on failure. */
 json_t *store_component_newest(struct store *store, struct yg_err *err);
 
+/* content.c: computers that are online and do not run what they should. Adds names (at most `names_max`)
+ * to the array `names`, and all of them to *count.
+ */
+int store_content_old(struct store *store, size_t names_max, json_t *names, int64_t *count,
+	struct yg_err *err) YG_MUST_CHECK;
+
 /* keys.c */
 int store_key_auth(struct store *store, const char *text, struct store_asker *asker,
 	struct yg_err *err) YG_MUST_CHECK;
@@ -225,6 +232,8 @@ STORE_OP(op_agents_ca);
 STORE_OP(op_jobs_list);
 STORE_OP(op_jobs_get);
 STORE_OP(op_jobs_create);
+STORE_OP(op_alerts_list);
+STORE_OP(op_alerts_catalogue);
 STORE_OP(op_events_add);
 STORE_OP(op_events_search);
 STORE_OP(op_events_catalogue);

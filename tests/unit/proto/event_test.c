@@ -44,6 +44,15 @@ static const struct {
 	{1001, YG_LANG_EN,
 		"{\"command\":\"SET_CONFIG\",\"code\":4294957295,\"error\":\"unknown error ffffd8ef\"}",
 		"The engine command SET_CONFIG failed with this error: ffffd8ef (unknown error ffffd8ef)."},
+	{190, YG_LANG_EN,
+		"{\"alert\":{\"kind\":\"update_failed\",\"params\":{\"computer\":\"web1\",\"cause\":\"net.dns\","
+		"\"failures\":3,\"since\":\"2026-11-21T22:47:43Z\"}}}",
+		"Security Update Keeps Failing: The security update of computer web1 keeps failing (3 times) since "
+		"2026-11-21 22:47:43 UTC. The host name cannot be resolved."},
+	{192, YG_LANG_JA,
+		"{\"alert\":{\"kind\":\"engine_offline\"},\"computer\":\"web1\",\"reason\":\"protected\"}",
+		"不正プログラム対策エンジンがオフライン (web1): 自動的に終了しました (理由: 保護が回復したため)。"},
+	{190, YG_LANG_EN, "{\"alert\":{\"kind\":\"new_kind\",\"params\":{}}}", "new_kind"},
 	{9103, YG_LANG_JA, "{}", "Relay Webサーバが無効になっています。"},
 	{785, YG_LANG_EN,
 		"{\"computer\":\"web1\",\"cause\":\"net.refused\",\"detail\":\"10.0.0.5 port 4122\"}",
@@ -163,6 +172,7 @@ static json_t *sample(enum yg_event_type type)
 	case YG_EVENT_REASON:
 	case YG_EVENT_PHASE:
 	case YG_EVENT_WHO:
+	case YG_EVENT_KIND:
 	case YG_EVENT_COMPUTER:
 		return json_string("sample");
 	case YG_EVENT_CAUSE:
@@ -176,6 +186,9 @@ static json_t *sample(enum yg_event_type type)
 	case YG_EVENT_DURATION:
 	case YG_EVENT_CODE:
 		return json_integer(42);
+	case YG_EVENT_ALERT:
+		return json_pack("{s:s, s:{s:s, s:s}}", "kind", "computer_offline", "params",
+			"computer", "sample", "since", "2026-11-21T22:47:43Z");
 	case YG_EVENT_COMPONENTS:
 		return json_pack("[{s:s, s:i, s:i}]", "name", "am-pattern", "from", 1, "to", 2);
 	case YG_EVENT_COMPUTERS:
