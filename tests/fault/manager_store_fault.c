@@ -78,7 +78,7 @@ static char *ask_text(struct yg_db *db, const char *sql)
 	return strdup(text ? text : "");
 }
 
-#define TABLES 16
+#define TABLES     64
 static char *queries[TABLES]; /* the content of each table as one text */
 
 static void find_tables(struct yg_db *db)

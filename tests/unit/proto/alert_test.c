@@ -88,7 +88,7 @@ static void bad(void **state)
 	assert_int_equal(yg_alert_check(yg_alert_find("computer_offline"), params, &err), -1);
 	assert_int_equal(err.code, YG_EFORMAT);
 	assert_string_equal(err.msg,
-		"alert computer_offline: computer: want a string, have an integer");
+		"alert computer_offline: computer: want a string, have a whole number");
 }
 
 int main(void)
