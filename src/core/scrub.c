@@ -115,6 +115,15 @@ static bool literal(struct scrub *s)
 	return longest > 0;
 }
 
+/* Keep a piece, except for what was told to be a secret; one that begins in it goes as a whole. */
+static void keep_but(struct scrub *s, size_t n)
+{
+	size_t end = s->at + n;
+	while (s->at < end)
+		if (!literal(s))
+			keep(s, 1);
+}
+
 /* "://user:password@host": the part before the last '@' of the authority. */
 static bool address(struct scrub *s)
 {
@@ -128,7 +137,7 @@ static bool address(struct scrub *s)
 	size_t userinfo = (size_t)(at - here(s));
 	const char *colon = memchr(here(s), ':', userinfo);
 	if (colon)
-		keep(s, (size_t)(colon + 1 - here(s)));
+		keep_but(s, (size_t)(colon + 1 - here(s)));
 	hide(s, (size_t)(s->text + s->at < at ? at - here(s) : 0));
 	return true;
 }
@@ -143,7 +152,7 @@ static bool private_key(struct scrub *s)
 	const char *key = memmem(here(s), label, what, sizeof(what) - 1);
 	if (!key || memchr(here(s), '\n', (size_t)(key - here(s))))
 		return false;
-	keep(s, (size_t)(key - here(s)) + sizeof(what) - 1);
+	keep_but(s, (size_t)(key - here(s)) + sizeof(what) - 1);
 	const char *over = memmem(here(s), left(s), end, sizeof(end) - 1);
 	hide(s, over ? (size_t)(over - here(s)) : left(s));
 	return true;
@@ -285,15 +294,6 @@ static bool scheme(struct scrub *s, const char *name, size_t len)
 	return false;
 }
 
-/* Keep a name, except for what is known to be a secret in it. */
-static void keep_name(struct scrub *s, size_t n)
-{
-	size_t end = s->at + n;
-	while (s->at < end)
-		if (!literal(s))
-			keep(s, 1);
-}
-
 /* Tokens that say what they are by how they begin, which may be behind the 'n' of a "\\n". */
 static bool token(struct scrub *s)
 {
@@ -309,7 +309,7 @@ static bool token(struct scrub *s)
 		if (id)
 			head = (size_t)(id + 1 - here(s));
 		size_t end = s->at + n;
-		keep_name(s, head);
+		keep_but(s, head);
 		hide(s, end > s->at ? end - s->at : 0);
 		return true;
 	}
@@ -322,7 +322,7 @@ static void word(struct scrub *s)
 		return;
 	size_t n = run_of(s, 0, "_.-");
 	size_t start = s->out;
-	keep_name(s, n);
+	keep_but(s, n);
 	const char *name = s->text + start;
 	n = s->out - start;
 	if (is_header(name, n))
