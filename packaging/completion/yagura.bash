@@ -22,6 +22,7 @@ _yagura() {
 	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
 	'agent update' | 'agent update '*) options+=' --bundle' ;;
 	'agent events' | 'agent events '*) options+=' --limit' ;;
+	'diagnose' | 'diagnose '*) options+=' --log' ;;
 	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
 	'rollback' | 'rollback '*) options+=' --wait' ;;
 	'release-hold' | 'release-hold '*) options+=' --wait' ;;
@@ -35,7 +36,7 @@ _yagura() {
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'agent components computers events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
 		agent) words='activate components events release-hold repair rollback scan status update' ;;

@@ -33,7 +33,8 @@ const char *cli_say(const struct cli *cli, const char *en, const char *ja)
  */
 int cli_fail(const struct cli *cli, const struct yg_err *err);
 
-/* A cause's sentence with what was found, in the user's language; with `remedy` also what helps. A new
+/* A cause's sentence with what was found, in the user's language; with `remedy` also what helps and what
+ * is done without anybody. A new
  * string.
  */
 char *cli_sentence(const struct cli *cli, const char *cause, const char *found, bool remedy);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "cli/agent.h"
 #include "cli/cli.h"
+#include "cli/diagnose.h"
 #include "cli/manager.h"
 
 #define MANY ARGS_WORDS_MAX
@@ -81,6 +82,13 @@ static const struct args_option agent_update_options[] = {
 	{0},
 };
 
+static const struct args_option diagnose[] = {
+	{"--log", NULL,
+		{"read logs (FILE...; -: stdin) and say what they mean",
+			"ログ (FILE...、- は標準入力) を読み取り、内容と対処方法を表示する"}},
+	{0},
+};
+
 const struct args_command cli_commands[] = {
 	{"agent status", "", 0, 0, NULL, agent_status,
 		{"state of the agent on this computer", "このコンピュータのAgentの状態"}},
@@ -104,6 +112,9 @@ const struct args_command cli_commands[] = {
 			"保存されているコンポーネントを確認、修復する"}},
 	{"agent events", "", 0, 0, agent_events_options, agent_events,
 		{"its newest events", "最新のイベント"}},
+	{"diagnose", "[FILE]...", 0, MANY, diagnose, diagnose_run,
+		{"what is wrong, and what helps; exit status 1 when something is",
+			"問題と対処方法を調べる (問題がある場合の終了ステータスは1)"}},
 	{"status", "", 0, 0, NULL, manager_status, {"the Manager at a glance", "Managerの概要"}},
 	{"computers", "[COMPUTER]", 0, 1, NULL, manager_computers,
 		{"computers, or one of them", "コンピュータの一覧、または詳細"}},

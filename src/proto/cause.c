@@ -57,6 +57,11 @@ const char *yg_cause_remedy(const struct yg_cause *cause, enum yg_lang lang)
 	return text(cause, lang, 1);
 }
 
+const char *yg_cause_auto(const struct yg_cause *cause, enum yg_lang lang)
+{
+	return text(cause, lang, 2);
+}
+
 int yg_cause_sentence(const char *id, const char *detail, enum yg_lang lang, struct yg_buf *out,
 	struct yg_err *err)
 {

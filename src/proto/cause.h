@@ -21,9 +21,12 @@ size_t yg_cause_count(void);
 const struct yg_cause *yg_cause_at(size_t index); /* by order of id */
 const char *yg_cause_id(const struct yg_cause *cause);
 
-/* One plain sentence, and what a person can do about it ("" when it heals by itself). Static. */
+/* One plain sentence; what a person can do about it ("": nothing); what the system does by itself ("": nothing).
+ * Static.
+ */
 const char *yg_cause_text(const struct yg_cause *cause, enum yg_lang lang);
 const char *yg_cause_remedy(const struct yg_cause *cause, enum yg_lang lang);
+const char *yg_cause_auto(const struct yg_cause *cause, enum yg_lang lang);
 
 /* Append "<sentence> (<detail>)": what every program shows for a failure. `detail` is the message
  * of struct yg_err, may be NULL or "". A cause that the catalogue lacks leaves the detail alone, or
