@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/fs.h"
+#include "core/host.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/ring.h"
@@ -68,6 +69,8 @@ struct yg_super {
 	void *stopped_ctx;
 	void (*ready)(void *ctx);
 	void *ready_ctx;
+	void (*turn)(void *ctx, const char *role, int on);
+	void *turn_ctx;
 	struct yg_timer
 		*soon; /* calls `stopped` or `ready` from the loop, never from inside a call */
 };
@@ -677,6 +680,39 @@ static void got_end(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		yg_ipc_reply(ipc, msg->id, NULL, NULL, 0);
 }
 
+static int read_turn(const struct node *asker, const struct yg_ipc_msg *msg, const char **role,
+	int *on, struct yg_err *err)
+{
+	const json_t *value = json_object_get(msg->body, "on");
+	if (yg_json_str(msg->body, "role", 32, role, err) < 0)
+		return -1;
+	if (!json_is_boolean(value) && !json_is_null(value))
+		return yg_fail(err, YG_EFORMAT, "on: want true, false or null, have %s",
+			yg_json_kind(value));
+	const struct yg_super_role *known = role_of(asker->super, *role);
+	if (!asker->super->turn || !known || known->instance || !names(asker->role->turns, *role))
+		return yg_fail(err, YG_EUNTRUSTED, "%s may not turn role '%s'", asker->role->name,
+			*role);
+	*on = json_is_null(value) ? -1 : json_is_true(value);
+	return 0;
+}
+
+static void got_turn(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	struct node *asker = ctx;
+	const char *role = NULL;
+	int on = -1;
+	struct yg_err err = {0};
+	if (read_turn(asker, msg, &role, &on, &err) < 0) {
+		refuse(asker, msg, &err);
+		return;
+	}
+	asker->super->turn(asker->super->turn_ctx, role, on);
+	yg_super_start(asker->super);
+	if (msg->id)
+		yg_ipc_reply(ipc, msg->id, NULL, NULL, 0);
+}
+
 static void got_ready(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
@@ -765,7 +801,8 @@ static void add_ring(void *ctx, const char *name, struct yg_bytes text)
 static int pack_rings(const struct node *asker, struct yg_err *err)
 {
 	json_t *list = json_array();
-	json_t *all YG_AUTO(yg_json) = json_pack("{s:o}", "rings", list);
+	json_t *all YG_AUTO(
+		yg_json) = json_pack("{s:o,s:o}", "rings", list, "host", yg_host_facts());
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(RINGS_MAX);
 	if (!asker->role->logs)
 		return yg_fail(err, YG_EUNTRUSTED, "%s may not", asker->role->name);
@@ -792,6 +829,7 @@ static const struct yg_ipc_handler handlers[] = {
 	{"spawn", got_spawn},
 	{"connect", got_connect},
 	{"end", got_end},
+	{"turn", got_turn},
 	{"ready", got_ready},
 	{"status", got_status},
 	{0},
@@ -888,6 +926,13 @@ void yg_super_free(struct yg_super *super)
 	}
 	yg_timer_free(super->soon);
 	free(super);
+}
+
+void yg_super_on_turn(struct yg_super *super, void (*turn)(void *ctx, const char *role, int on),
+	void *ctx)
+{
+	super->turn = turn;
+	super->turn_ctx = ctx;
 }
 
 void yg_super_on_ready(struct yg_super *super, void (*ready)(void *ctx), void *ctx)

@@ -27,13 +27,16 @@
  *                                    arrives for the asker and the new one
  *                            "connect" {"role","tag","to"}     join an instance with a standing role
  *                            "end" {"role","tag"}              SIGTERM an instance, SIGKILL after 5 s
+ *                            "turn" {"role","on"}              a standing role is on (true), off (false) or
+ *                                                              as configured (null) from now on
  *                            "ready" {}                        (notice) its first work is done
  *                            "status" {}  -> {"roles":[{"role","tag","pid","since","restarts",
  *                                              "log_level"}]}
  *                            "log" {"level","role"?}  set the level of all processes, or of one role (or
  *                                    "parent"), also for those that start later, until the parent ends
- *                            "rings" {} -> {} + descriptor of {"rings":[{"name","text"}]}
- * Who may spawn, connect, end and ask about logs is in the table.
+ *                            "rings" {} -> {} + descriptor of {"rings":[{"name","text"}],"host":[the
+ *                                    same, of core/host.h]}
+ * Who may spawn, connect, end, turn and ask about logs is in the table.
  *
  * Parent to role besides: "log" {"level"}.
  *
@@ -59,6 +62,7 @@ struct yg_super_role {
 		links[YG_SUPER_PEERS_MAX]; /* standing roles it is linked to (say it on one side) */
 	const char
 		*spawns[YG_SUPER_PEERS_MAX]; /* instances that this role may start, connect, end */
+	const char *turns[YG_SUPER_PEERS_MAX]; /* standing roles that it may switch on and off */
 };
 
 struct yg_super;
@@ -83,6 +87,12 @@ void yg_super_start(struct yg_super *super);
 void yg_super_stop(struct yg_super *super, void (*stopped)(void *ctx), void *ctx);
 void yg_super_free(struct yg_super *super); /* kills what still runs; NULL is fine */
 YG_DEFINE_AUTO(yg_super);
+
+/* `turn` is told what a role asks for by "turn" (1 on, 0 off, -1 as configured), and remembers it: what the
+ * configuration callback says afterwards counts. Without it the request is refused.
+ */
+void yg_super_on_turn(struct yg_super *super, void (*turn)(void *ctx, const char *role, int on),
+	void *ctx);
 
 /* Give every role a ring in this folder: "session.ring", "fetch-0.ring". Before yg_super_start; the descriptor
  * stays the caller's and must outlive the supervisor.
