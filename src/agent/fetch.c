@@ -149,7 +149,7 @@ static int make_url(const char *base, const char *path, char *out, size_t size, 
 struct wish { /* points into the request */
 	struct source source;
 	const char *path, *etag;
-	int64_t max, offset, timeout_s;
+	int64_t max, offset, timeout_s, connect_s;
 };
 
 static int parse_wish(const struct yg_ipc_msg *msg, struct wish *wish, struct yg_err *err)
@@ -160,6 +160,8 @@ static int parse_wish(const struct yg_ipc_msg *msg, struct wish *wish, struct yg
 		yg_json_int_or(msg->body, "offset", 0, wish->max, 0, &wish->offset, err) < 0 ||
 		yg_json_int_or(msg->body, "timeout_s", 1, TIMEOUT_MAX, 60, &wish->timeout_s, err) <
 			0 ||
+		yg_json_int_or(msg->body, "connect_s", 1, TIMEOUT_MAX,
+			wish->timeout_s < 10 ? wish->timeout_s : 10, &wish->connect_s, err) < 0 ||
 		yg_json_str_or(msg->body, "etag", 128, NULL, &wish->etag, err) < 0)
 		return yg_wrap(err, "fetch.get");
 	if (!yg_str_path_ok(wish->path, PATH_BYTES))
@@ -240,7 +242,7 @@ static int get(struct fetch *fetch, struct yg_ipc_msg *msg, json_t **reply, stru
 		.max = (uint64_t)wish.max,
 		.offset = (uint64_t)wish.offset,
 		.content = true,
-		.connect_ms = (uint32_t)(wish.timeout_s < 10 ? wish.timeout_s : 10) * 1000,
+		.connect_ms = (uint32_t)wish.connect_s * 1000,
 		.idle_s = (uint32_t)wish.timeout_s,
 		.deadline_ms = 3600u * 1000};
 	struct yg_client_reply got = {0};

@@ -41,6 +41,8 @@ static int check(struct identity *identity, struct yg_err *err)
 	if (!yg_x509_has_uri(&info, uri))
 		return yg_fail(err, YG_EUNTRUSTED, "the agent's certificate is for '%s', want %s",
 			info.uri_count ? info.uris[0] : "nobody", uri);
+	(void)snprintf(uri, sizeof(uri), "urn:yagura:relay:%s", identity->agent_id);
+	identity->relay = yg_x509_has_uri(&info, uri);
 	identity->not_before_s = info.not_before_s;
 	identity->not_after_s = info.not_after_s;
 	return 0;

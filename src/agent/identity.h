@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -15,6 +16,7 @@ struct identity {
 	char *cert;                                       /* PEM */
 	char *cas;                                        /* PEM: the Manager's CAs */
 	int64_t not_before_s, not_after_s;                /* of the certificate */
+	bool relay; /* the certificate says that it is one of a relay */
 };
 
 /* errors  YG_EABSENT not activated; YG_EFORMAT; YG_ESYSTEM */

@@ -55,14 +55,16 @@ void install_changed(struct install *in)
 }
 
 void install_progress(struct install *in, const char *job, const char *phase, int64_t done,
-	int64_t of)
+	int64_t of, const json_t *more)
 {
 	struct yg_err err = {0};
-	if (in->session &&
-		yg_ipc_send(in->session, "update.progress",
-			json_pack("{s:s, s:s, s:I, s:I}", "job", job, "phase", phase, "done",
-				(json_int_t)done, "of", (json_int_t)of),
-			NULL, 0, &err) < 0)
+	if (!in->session)
+		return;
+	json_t *body = json_pack("{s:s, s:s, s:I, s:I}", "job", job, "phase", phase, "done",
+		(json_int_t)done, "of", (json_int_t)of);
+	if (more)
+		(void)json_object_update_missing(body, (json_t *)(uintptr_t)more);
+	if (yg_ipc_send(in->session, "update.progress", body, NULL, 0, &err) < 0)
 		yg_log_err(YG_LOG_WARN, "install.progress", &err);
 }
 
@@ -123,6 +125,17 @@ static void on_update(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	if (msg->fd_count > 0)
 		waiter->bundle = yg_take_fd(msg->fds[0]);
 	install_run_ask(ctx, waiter);
+}
+
+static void on_cancel(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	(void)ipc;
+	const char *job = NULL;
+	struct yg_err err = {0};
+	if (yg_json_str(msg->body, "job", 128, &job, &err) < 0)
+		yg_log_err(YG_LOG_WARN, "install.cancel", &err);
+	else
+		install_run_cancel(ctx, job);
 }
 
 static void reply_outcome(struct install *in, uint32_t id, const struct yg_err *err,
@@ -263,6 +276,7 @@ static void on_policy(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 
 static const struct yg_ipc_handler from_session[] = {
 	{"update.run", on_update},
+	{"update.cancel", on_cancel},
 	{"rollback.run", on_rollback},
 	{"hold.release", on_release},
 	{"repair.run", on_repair},
@@ -412,6 +426,7 @@ int install_start(struct yg_role_env *env, void **self, struct yg_err *err)
 	in->root = -1;
 	in->installed_root = -1;
 	in->events = json_array();
+	in->later = json_object();
 	*self = in;
 	if (start(in, err) < 0)
 		return -1;
@@ -438,6 +453,7 @@ void install_stop(void *self)
 	json_decref(in->policy.before);
 	json_decref(in->events);
 	json_decref(in->alarms);
+	json_decref(in->later);
 	if (in->root >= 0)
 		(void)close(in->root);
 	if (in->installed_root >= 0)

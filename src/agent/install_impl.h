@@ -114,6 +114,10 @@ struct install_waiter {
 /* Takes the waiter over: joins the run under way, or starts one, or waits for its turn. */
 void install_run_ask(struct install *in, struct install_waiter *waiter);
 void install_run_helper_link(struct install *in, const char *peer, const char *tag, int fd);
+/* Nobody wants the result of this job any more: its run ends, unless others wait for it, or it is about to go
+ * live. The result says how it ended.
+ */
+void install_run_cancel(struct install *in, const char *job);
 void install_run_session_gone(struct install *in);
 void install_run_free(struct install *in);
 json_t *install_run_updated(const struct yg_set *from, const struct yg_set *to);
@@ -133,8 +137,12 @@ const char *install_mirror_set(const struct install_mirror *mirror);
 int install_mirror_note(struct install_mirror *mirror, const char *path, int fd, struct yg_err *err)
 	YG_MUST_CHECK;
 void install_mirror_forget(struct install_mirror *mirror);
-/* Its files are kept, too, when the next set is switched to; borrowed until install_mirror_forget; or NULL. */
-void install_mirror_also(struct install_mirror *mirror, const struct yg_set *set);
+#define INSTALL_MIRROR_ALSO 5
+/* Their files are kept, too, when the next set is switched to; borrowed until install_mirror_forget; each may be
+ * NULL.
+ */
+void install_mirror_also(struct install_mirror *mirror,
+	struct yg_set *const sets[INSTALL_MIRROR_ALSO]);
 bool install_mirror_noted(const struct install_mirror *mirror, const char *path);
 /* A descriptor of the description, with forms, of the set that is served; -1: none. */
 int install_mirror_description(const struct install_mirror *mirror);
@@ -224,6 +232,7 @@ struct install {
 	struct install_back *back;
 	json_t *events; /* for session, while it is not there */
 	json_t *alarms; /* {name: {since, cause, detail}}; NULL: not read yet */
+	json_t *later;  /* {url: monotonic ms}: sources that said "not before" */
 	unsigned serial;
 };
 
@@ -232,7 +241,8 @@ struct install {
  */
 void install_event(struct install *in, int id, json_t *params);
 void install_changed(struct install *in);
+/* `more` (members besides; borrowed) or NULL */
 void install_progress(struct install *in, const char *job, const char *phase, int64_t done,
-	int64_t of);
+	int64_t of, const json_t *more);
 json_t *install_status(struct install *in);
 json_t *install_components(struct install *in, const char *set); /* [{name, version}] */

@@ -98,12 +98,14 @@ void install_mirror_forget(struct install_mirror *mirror)
 	for (size_t i = 0; i < mirror->note_count; i++)
 		yg_buf_free(&mirror->notes[i].bytes);
 	mirror->note_count = 0;
-	mirror->also = NULL;
+	memset(mirror->also, 0, sizeof(mirror->also));
 }
 
-void install_mirror_also(struct install_mirror *mirror, const struct yg_set *set)
+void install_mirror_also(struct install_mirror *mirror,
+	struct yg_set *const sets[INSTALL_MIRROR_ALSO])
 {
-	mirror->also = set;
+	for (size_t i = 0; i < INSTALL_MIRROR_ALSO; i++)
+		mirror->also[i] = sets[i];
 }
 
 void install_mirror_free(struct install_mirror *mirror)
@@ -275,7 +277,8 @@ static json_t *list_files(const struct install_mirror *mirror, const struct yg_s
 	for (size_t i = 0; i < mirror->note_count; i++)
 		(void)json_object_set_new(files, mirror->notes[i].path, json_true());
 	list_set(files, set);
-	list_set(files, mirror->also);
+	for (size_t i = 0; i < INSTALL_MIRROR_ALSO; i++)
+		list_set(files, mirror->also[i]);
 	return files;
 }
 

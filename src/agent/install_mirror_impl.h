@@ -28,7 +28,7 @@ struct install_mirror {
 	struct install_mirror_damage damage;
 	struct mirror_note notes[MIRROR_NOTES_MAX];
 	size_t note_count;
-	const struct yg_set *also; /* of the run under way */
+	const struct yg_set *also[INSTALL_MIRROR_ALSO]; /* of the run under way */
 };
 
 /* "objects/…" -> "relay/objects/…" errors  YG_ELIMIT */

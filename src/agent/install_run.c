@@ -8,13 +8,16 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/str.h"
+#include "crypto/random.h"
 
 /* One update run from its request to its answer. What its states (src/update/run.h) do is in the files
  * beside this one.
  */
 
-#define BACKOFF_MS 2000
 #define POLL_MS    3000
+#define RETRY_S    2
+#define CONNECT_S  10
+#define PATIENCE_S 300   /* longest wait for a source that says when it may be asked again */
 #define WAIT_S     600   /* how long the aim is waited for, unless the request says */
 #define LIMIT_S    21600 /* for all that comes from outside, unless the request says */
 
@@ -56,6 +59,38 @@ static void tell_source(struct install_run *r, const struct yg_err *why)
 			"detail", why->msg));
 }
 
+/* Of each source what it said last; those of one relay are several. */
+void install_run_note(struct install_run *r, const struct yg_err *why)
+{
+	const char *url = install_run_source_url(r);
+	json_t *text = json_string(why->msg);
+	json_t *said = json_pack("{s:s, s:s, s:o}", "url", url, "cause", why->cause, "detail",
+		text ? text : json_string(""));
+	size_t i;
+	json_t *one;
+	if (why->retry_s > 0)
+		(void)json_object_set_new(r->in->later, url,
+			json_integer(yg_clock_mono_ms() + (int64_t)why->retry_s * 1000));
+	json_array_foreach(r->tried, i, one)
+	{
+		const char *known = json_string_value(json_object_get(one, "url"));
+		if (known && strcmp(known, url) == 0) {
+			(void)json_array_remove(r->tried, i);
+			break;
+		}
+	}
+	(void)json_array_append_new(r->tried, said);
+}
+
+void install_run_not_yet(struct install_run *r, const struct yg_err *why)
+{
+	yg_timer_stop(r->watchdog);
+	install_run_note(r, why);
+	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_APP, "Update", "%s (%s): %s",
+		yg_run_state_name(r->run.state), install_run_source_url(r), why->msg);
+	(void)yg_run_step(&r->run, YG_RUN_NOT_YET, why);
+}
+
 /* Another source may help, unless the fault is this computer's. May free the run. */
 void install_run_fail(struct install_run *r, const struct yg_err *why)
 {
@@ -65,8 +100,10 @@ void install_run_fail(struct install_run *r, const struct yg_err *why)
 		strcmp(why->cause, "clock.wrong") == 0;
 	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Update", "%s (%s): %s",
 		yg_run_state_name(r->run.state), install_run_source_url(r), why->msg);
-	if (!here)
+	if (!here) {
+		install_run_note(r, why);
 		tell_source(r, why);
+	}
 	(void)yg_run_step(&r->run, here ? YG_RUN_FAILED : YG_RUN_SOURCE_FAILED, why);
 }
 
@@ -144,12 +181,31 @@ static void op_pause(void *ctx, int64_t ms)
 	yg_timer_set(r->pause, ms);
 }
 
+void install_run_progress(struct install_run *r, const char *phase, int64_t done, int64_t of,
+	const json_t *more)
+{
+	for (const struct install_waiter *waiter = r->waiters; waiter; waiter = waiter->next) {
+		const char *job = json_string_value(json_object_get(waiter->body, "job"));
+		install_progress(r->in, job ? job : "", phase, done, of, more);
+	}
+}
+
+/* A herd must not come back as one. */
+static int64_t op_jitter(void *ctx, int64_t ms)
+{
+	(void)ctx;
+	uint16_t chance = 0;
+	struct yg_err ignored = {0};
+	(void)!yg_random_bytes(&chance, sizeof(chance), &ignored);
+	return ms * 3 / 4 + ms / 2 * chance / UINT16_MAX;
+}
+
 static void op_phase(void *ctx, const char *phase)
 {
 	struct install_run *r = ctx;
 	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_DBG, "Update", "Phase %s (%s)", phase,
 		yg_run_state_name(r->run.state));
-	install_progress(r->in, r->job, phase, 0, 0);
+	install_run_progress(r, phase, 0, 0, NULL);
 }
 
 static int64_t op_now_ms(void *ctx)
@@ -202,10 +258,18 @@ static void answer(struct install_run *r, const struct install_waiter *waiter)
 		    after_repair(r, waiter)))
 		memcpy(text, r->run.err.msg, sizeof(r->run.err.msg));
 	json_t *updated = r->run.changed ? install_run_updated(r->from, r->set) : json_array();
+	/* Where it has come from, or where it got furthest. */
+	const json_t *last = json_array_get(r->tried, json_array_size(r->tried) - 1);
+	const char *url = json_string_value(json_object_get(last, "url"));
+	bool failed = r->run.outcome == YG_JOB_FAILED && url;
 	yg_ipc_reply(r->in->session, waiter->id,
-		json_pack("{s:s, s:s, s:o, s:s, s:s}", "outcome",
+		json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:O}", "outcome",
 			yg_job_outcome_name(r->run.outcome), "set", set, "updated", updated,
-			"cause", r->run.err.cause, "sentence", text),
+			"cause", r->run.err.cause, "sentence", text, "source",
+			failed ? url : install_run_source_url(r), "seconds",
+			(json_int_t)((yg_clock_mono_ms() - r->began_ms) / 1000), "bytes",
+			(json_int_t)r->came_bytes, "requests", (json_int_t)r->requests, "tried",
+			r->tried),
 		NULL, 0);
 }
 
@@ -236,7 +300,9 @@ static void run_free(struct install_run *r)
 		(void)close(r->plain);
 	yg_set_free(r->from);
 	yg_set_free(r->set);
-	yg_set_free(r->also);
+	for (size_t i = 0; i < YG_COUNT(r->also); i++)
+		yg_set_free(r->also[i]);
+	json_decref(r->tried);
 	free(r->items);
 	if (r->bundle >= 0)
 		(void)close(r->bundle);
@@ -275,7 +341,7 @@ static void op_done(void *ctx)
 		yg_log_err(YG_LOG_ERROR, "update.failed", &r->run.err);
 	else
 		yg_log(YG_LOG_INFO, "update.done", "%s: %s", r->relay ? "relay" : "agent",
-			r->run.outcome == YG_JOB_CANCELLED ? "the newest set is held"
+			r->run.outcome == YG_JOB_CANCELLED ? r->run.err.msg
 				: r->run.changed           ? "new content is live"
 							   : "nothing was new");
 	tell_result(r);
@@ -303,6 +369,7 @@ static const struct yg_run_ops ops = {
 	.done = op_done,
 	.phase = op_phase,
 	.now_ms = op_now_ms,
+	.jitter = op_jitter,
 };
 
 /* ---- starting, joining, waiting ---- */
@@ -310,7 +377,7 @@ static const struct yg_run_ops ops = {
 struct wish { /* what a request asks for; points into its body */
 	const char *job, *aim, *kind;
 	bool scheduled;
-	int64_t tries, timeout_s, wait_s, limit_s;
+	int64_t tries, timeout_s, connect_s, retry_s, wait_s, limit_s;
 	json_t *sources;
 };
 
@@ -343,6 +410,10 @@ static int parse_wish(const json_t *body, struct wish *wish, struct yg_err *err)
 		yg_json_bool_or(body, "scheduled", false, &wish->scheduled, err) < 0 ||
 		yg_json_int_or(body, "tries", 1, 100, 3, &wish->tries, err) < 0 ||
 		yg_json_int_or(body, "timeout_s", 1, 3600, 60, &wish->timeout_s, err) < 0 ||
+		yg_json_int_or(body, "connect_s", 1, 3600,
+			wish->timeout_s < CONNECT_S ? wish->timeout_s : CONNECT_S, &wish->connect_s,
+			err) < 0 ||
+		yg_json_int_or(body, "retry_s", 1, 3600, RETRY_S, &wish->retry_s, err) < 0 ||
 		yg_json_int_or(body, "wait_s", 0, 86400, WAIT_S, &wish->wait_s, err) < 0 ||
 		yg_json_int_or(body, "limit_s", 1, 604800, LIMIT_S, &wish->limit_s, err) < 0 ||
 		yg_json_array(body, "sources", 64, &wish->sources, err) < 0)
@@ -358,35 +429,44 @@ static void refuse(struct install *in, struct install_waiter *waiter, const stru
 	yg_store_link(in->store, YG_STORE_LIB, lib);
 	if (waiter->id && in->session)
 		yg_ipc_reply(in->session, waiter->id,
-			json_pack("{s:s, s:s, s:[], s:s, s:s}", "outcome", "failed", "set", lib,
-				"updated", "cause", err->cause, "sentence", err->msg),
+			json_pack("{s:s, s:s, s:[], s:s, s:s}", "outcome",
+				strcmp(err->cause, "job.cancelled") == 0 ? "cancelled" : "failed",
+				"set", lib, "updated", "cause", err->cause, "sentence", err->msg),
 			NULL, 0);
 	waiter_free(waiter);
 }
 
-static bool has_all_families(const json_t *body)
+/* What sources have said in earlier runs holds for those that nobody waits for. */
+static void leave_alone(struct install_run *r)
 {
-	const json_t *families = json_object_get(body, "families");
-	return !families || json_array_size(families) >= 2;
+	for (size_t i = 0;
+		r->scheduled && i < json_array_size(r->sources) && i < YG_RUN_SOURCES_MAX; i++) {
+		const char *url = json_string_value(
+			json_object_get(json_array_get(r->sources, i), "url"));
+		json_t *at = url ? json_object_get(r->in->later, url) : NULL;
+		r->run.later_ms[i] = at ? json_integer_value(at) : 0;
+	}
 }
 
 static int set_up(struct install_run *r, const json_t *body, struct yg_err *err)
 {
 	struct wish wish = {0};
-	struct yg_run_limits limits = {.backoff_ms = BACKOFF_MS, .poll_ms = POLL_MS};
+	struct yg_run_limits limits = {.poll_ms = POLL_MS};
 	char lib[YG_SHA256_TEXT];
 	struct yg_err why = {0};
 	if (parse_wish(body, &wish, err) < 0 || parse_sources(&wish, &limits, err) < 0)
 		return yg_wrap(err, "update.run");
 	limits.tries = (uint32_t)wish.tries;
+	limits.backoff_ms = wish.retry_s * 1000;
 	limits.wait_ms = wish.wait_s * 1000;
+	limits.patience_ms = (wish.limit_s < PATIENCE_S ? wish.limit_s : PATIENCE_S) * 1000;
 	r->relay = strcmp(wish.kind, "relay") == 0;
 	r->scheduled = wish.scheduled;
-	r->all_families = has_all_families(body);
 	r->job = wish.job;
 	r->aim = wish.aim;
 	r->sources = wish.sources;
 	r->timeout_s = wish.timeout_s;
+	r->connect_s = wish.connect_s;
 	r->limit_s = wish.limit_s;
 	if (r->relay && !r->in->mirror) {
 		r->in->mirror = install_mirror_new(r->in->root, err);
@@ -396,6 +476,7 @@ static int set_up(struct install_run *r, const json_t *body, struct yg_err *err)
 	yg_store_link(r->in->store, YG_STORE_LIB, lib);
 	r->from = lib[0] ? yg_store_set(r->in->store, lib, &why) : NULL;
 	yg_run_init(&r->run, &limits, &ops, r);
+	leave_alone(r);
 	return 0;
 }
 
@@ -444,6 +525,8 @@ static void start(struct install *in, struct install_waiter *waiter)
 	r->bundle = yg_take_fd(waiter->bundle);
 	r->manifests = json_object();
 	r->planned = json_object();
+	r->tried = json_array();
+	r->began_ms = yg_clock_mono_ms();
 	r->useless = json_object();
 	r->fetch = (struct install_run_helper){.run = r, .role = "fetch"};
 	r->verify = (struct install_run_helper){.run = r, .role = "verify"};
@@ -483,6 +566,20 @@ static bool joins(const struct install_run *r, const struct wish *wish)
 		(!r->scheduled || wish->scheduled);
 }
 
+/* Which one runs, who started it, where it stands (T5). */
+static void tell_joined(struct install_run *r, const char *job)
+{
+	struct yg_err err = {0};
+	const char *by = json_string_value(json_object_get(r->body, "by"));
+	if (r->in->session &&
+		yg_ipc_send(r->in->session, "update.joined",
+			json_pack("{s:s, s:{s:s, s:s, s:s}}", "job", job, "with", "job", r->job,
+				"by", by ? by : "here", "phase",
+				r->run.phase ? r->run.phase : "waiting"),
+			NULL, 0, &err) < 0)
+		yg_log_err(YG_LOG_WARN, "install.joined", &err);
+}
+
 void install_run_ask(struct install *in, struct install_waiter *waiter)
 {
 	struct yg_err err = {0};
@@ -506,6 +603,7 @@ void install_run_ask(struct install *in, struct install_waiter *waiter)
 			wish.job, in->run->job, yg_run_state_name(in->run->run.state));
 		waiter->next = in->run->waiters;
 		in->run->waiters = waiter;
+		tell_joined(in->run, wish.job);
 		return;
 	}
 	struct install_waiter **at = &in->queue;
@@ -513,6 +611,43 @@ void install_run_ask(struct install *in, struct install_waiter *waiter)
 		at = &(*at)->next;
 	waiter->next = NULL;
 	*at = waiter;
+}
+
+static struct install_waiter *take_waiter(struct install_waiter **at, const char *job)
+{
+	for (; *at; at = &(*at)->next) {
+		struct install_waiter *waiter = *at;
+		const char *its = json_string_value(json_object_get(waiter->body, "job"));
+		if (!its || strcmp(its, job) != 0)
+			continue;
+		*at = waiter->next;
+		return waiter;
+	}
+	return NULL;
+}
+
+void install_run_cancel(struct install *in, const char *job)
+{
+	struct yg_err why = {0};
+	(void)yg_fail_cause(&why, YG_EAGAIN, "job.cancelled", "it was cancelled by command");
+	struct install_waiter *waiter = take_waiter(&in->queue, job);
+	if (waiter) {
+		refuse(in, waiter, &why);
+		return;
+	}
+	struct install_run *r = in->run;
+	waiter = r ? take_waiter(&r->waiters, job) : NULL;
+	if (!waiter)
+		return;
+	if (r->waiters) { /* the others still want it */
+		refuse(in, waiter, &why);
+		return;
+	}
+	r->waiters = waiter;
+	waiter->next = NULL;
+	yg_timer_stop(r->pause);
+	yg_timer_stop(r->watchdog);
+	(void)yg_run_step(&r->run, YG_RUN_CANCEL, &why); /* helpers and engine end when it closes */
 }
 
 void install_run_session_gone(struct install *in)

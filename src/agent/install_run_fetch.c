@@ -7,6 +7,7 @@
 #include "agent/install_run_impl.h"
 #include "core/clock.h"
 #include "core/fs.h"
+#include "core/json.h"
 #include "core/str.h"
 
 /* FETCH: one object at a time, from the present source into a file. A large one goes into the store's part for
@@ -53,8 +54,18 @@ json_t *install_run_fetch_body(const struct install_run *r, const char *path, ui
 	json_t *tls = json_object_get(r->body, "tls");
 	if (tls && yg_run_at_relay(&r->run))
 		(void)json_object_set(from, "tls", tls);
-	return json_pack("{s:o, s:s, s:I, s:I}", "source", from, "path", path, "max",
-		(json_int_t)max, "timeout_s", (json_int_t)r->timeout_s);
+	return json_pack("{s:o, s:s, s:I, s:I, s:I}", "source", from, "path", path, "max",
+		(json_int_t)max, "timeout_s", (json_int_t)r->timeout_s, "connect_s",
+		(json_int_t)r->connect_s);
+}
+
+/* At the pace so far; -1: not known yet. */
+static int64_t seconds_left(const struct install_run *r, uint64_t bytes, int64_t now)
+{
+	int64_t spent = now - r->fetch_ms;
+	if (spent < 1000 || bytes == 0 || bytes > r->of_bytes)
+		return -1;
+	return (int64_t)((double)(r->of_bytes - bytes) / (double)bytes * (double)spent / 1000);
 }
 
 void install_run_fetch_progress(void *ctx)
@@ -64,9 +75,15 @@ void install_run_fetch_progress(void *ctx)
 	if (r->run.state != YG_RUN_FETCH || (now - r->told_ms < PROGRESS_MS && r->at < r->count))
 		return;
 	r->told_ms = now;
-	uint64_t part = r->pipe ? r->had + install_run_pipe_bytes(r->pipe) : 0;
-	install_progress(r->in, r->job, "fetch", (int64_t)(r->done_bytes + part),
-		(int64_t)r->of_bytes);
+	uint64_t bytes = r->done_bytes + (r->pipe ? r->had + install_run_pipe_bytes(r->pipe) : 0);
+	json_t *more YG_AUTO(yg_json) = json_pack("{s:I, s:I}", "bytes", (json_int_t)bytes,
+		"bytes_of", (json_int_t)r->of_bytes);
+	int64_t left = seconds_left(r, bytes, now);
+	if (r->at < r->count && r->items[r->at].component)
+		(void)json_object_set_new(more, "what", json_string(r->items[r->at].component));
+	if (left >= 0)
+		(void)json_object_set_new(more, "left_s", json_integer((json_int_t)left));
+	install_run_progress(r, "fetch", (int64_t)bytes, (int64_t)r->of_bytes, more);
 }
 
 /* ---- the object under way ---- */
@@ -211,6 +228,8 @@ void install_run_fetch(void *ctx)
 {
 	struct install_run *r = ctx;
 	struct yg_err err = {0};
+	if (r->at == 0)
+		r->fetch_ms = yg_clock_mono_ms();
 	install_run_fetch_progress(r);
 	if (r->at == r->count) {
 		install_run_step(r, YG_RUN_COMPLETE);

@@ -104,6 +104,7 @@ static void got(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	struct install_run *r = ctx;
 	struct install_run_pipe *pipe YG_AUTO(install_run_pipe) = yg_take(r->pipe);
+	r->came_bytes += install_run_pipe_bytes(pipe);
 	struct yg_err why = *err;
 	struct yg_err own = {0};
 	if (install_run_pipe_finish(pipe, &own) < 0)
@@ -135,6 +136,7 @@ void install_run_helper_get(struct install_run *r, json_t *body, int fd, yg_ipc_
 	}
 	const int fds[] = {end, r->bundle};
 	r->got = done;
+	r->requests++;
 	yg_ipc_request(r->fetch.ipc, "fetch.get", body, fds, r->bundle < 0 ? 1 : 2, got, r);
 }
 

@@ -12,6 +12,7 @@
  */
 
 #define INSTALL_RUN_PATH 256 /* bytes */
+#define INSTALL_RUN_ALSO INSTALL_MIRROR_ALSO
 
 struct install_run_helper {
 	struct install_run *run;
@@ -20,6 +21,7 @@ struct install_run_helper {
 };
 
 struct install_run_item {
+	const char *component;      /* points into the set, or is of a static table */
 	const struct yg_file *file; /* points into the set, or is one of run->lost */
 	const struct yg_form *form; /* of that file: what is fetched */
 	bool again; /* what was here of it was of no use: it is fetched from its start */
@@ -31,20 +33,19 @@ struct install_run {
 	struct yg_run run;
 	struct install_waiter *waiters;
 	json_t *body; /* of the first request */
-	bool relay, scheduled, all_families;
+	bool relay, scheduled;
 	const char *job, *aim; /* point into body */
 	json_t *sources;       /* borrowed from body */
-	int64_t timeout_s, limit_s;
+	int64_t timeout_s, connect_s, limit_s;
 
 	char tag[48]; /* of the helpers */
 	struct install_run_helper fetch, verify;
 	bool spawning, begun;
 	struct yg_timer *pause, *watchdog, *limit;
 
-	struct yg_set *from; /* live before; NULL: none */
-	struct yg_set *set;  /* the plan's */
-	struct yg_set
-		*also; /* of a relay: what computers get that wait for a wave; NULL: the same */
+	struct yg_set *from;                   /* live before; NULL: none */
+	struct yg_set *set;                    /* the plan's */
+	struct yg_set *also[INSTALL_RUN_ALSO]; /* of a relay: what others get; NULL: no more */
 	struct install_run_item *items;
 	size_t count, at;
 	json_t *planned; /* {SHA-256: true} of the items: of the transfer at a relay, else of the file */
@@ -70,6 +71,12 @@ struct install_run {
 	int64_t root_next, root_last; /* of a relay: versions that agents may need */
 	bool told_relay, told_source;
 
+	/* For who asks later how it went. */
+	json_t *tried; /* [{url, cause, detail}]: what each source said last that could not help */
+	int64_t began_ms, fetch_ms; /* monotonic: the run, and its present FETCH */
+	int64_t requests;           /* to sources */
+	uint64_t came_bytes;        /* from them */
+
 	/* What verify said of the repository; install_run_known.c. */
 	json_t *manifests; /* {sha256: true}: asked for in this run */
 	json_t *notes;     /* components that are not at their newest, and why */
@@ -89,6 +96,13 @@ enum yg_logs_file install_run_log(const struct install_run *r);
 const json_t *install_run_source(const struct install_run *r);
 const char *install_run_source_url(const struct install_run *r);
 
+/* How far it is, to all who wait for it. */
+void install_run_progress(struct install_run *r, const char *phase, int64_t done, int64_t of,
+	const json_t *more);
+/* The present source could not help: remembered for the result. */
+void install_run_note(struct install_run *r, const struct yg_err *why);
+/* The relay is behind: another one, or later. */
+void install_run_not_yet(struct install_run *r, const struct yg_err *why);
 /* Another source may help, unless the fault is this computer's. May free the run. */
 void install_run_fail(struct install_run *r, const struct yg_err *why);
 /* No other source helps. May free the run. */

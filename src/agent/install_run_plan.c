@@ -65,8 +65,8 @@ static const struct yg_form *choose(struct install_run *r, const struct yg_file 
 
 /* ---- what is missing ---- */
 
-static void add_item(struct install_run *r, const struct yg_file *file, const struct yg_form *form,
-	bool spare)
+static void add_item(struct install_run *r, const char *component, const struct yg_file *file,
+	const struct yg_form *form, bool spare)
 {
 	const char *name = r->relay ? form->sha256 : file->sha256;
 	if (json_object_get(r->planned, name))
@@ -76,19 +76,21 @@ static void add_item(struct install_run *r, const struct yg_file *file, const st
 	if (!grown)
 		abort(); /* the parent starts us again */
 	r->items = grown;
-	r->items[r->count++] = (struct install_run_item){.file = file,
+	r->items[r->count++] = (struct install_run_item){.component = component,
+		.file = file,
 		.form = form,
 		.spare = spare};
 	r->of_bytes += form->size;
 }
 
 /* Of a component that stays as it is, because nothing good is to be had, there are no forms. */
-static void add_missing(struct install_run *r, const struct yg_file *file, bool spare)
+static void add_missing(struct install_run *r, const char *component, const struct yg_file *file,
+	bool spare)
 {
 	const struct yg_form *form = choose(r, file);
 	r->roll_lost |= spare && !form;
 	if (form)
-		add_item(r, file, form, spare);
+		add_item(r, component, file, form, spare);
 	else
 		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan",
 			"'%s' is missing, and nobody vouches for it any more", file->path);
@@ -122,6 +124,15 @@ void install_run_plan_forget(struct install_run *r)
 	r->lost_count = 0;
 }
 
+/* The table's own copy of a component's name; NULL: it has none. */
+static const char *known_name(const char *component)
+{
+	const char *name = NULL;
+	for (size_t i = 0; (name = yg_component_name(i)) && strcmp(name, component) != 0; i++)
+		;
+	return name;
+}
+
 /* A file that a set on this disk has lost, and perhaps nobody else has. */
 static int add_lost(void *ctx, const struct yg_store_lost *lost, struct yg_err *err)
 {
@@ -134,7 +145,7 @@ static int add_lost(void *ctx, const struct yg_store_lost *lost, struct yg_err *
 		abort(); /* the parent starts us again */
 	r->lost = grown;
 	r->lost[r->lost_count] = copy_file(lost->file);
-	add_missing(r, r->lost[r->lost_count++], true);
+	add_missing(r, known_name(lost->component), r->lost[r->lost_count++], true);
 	return 0;
 }
 
@@ -146,7 +157,8 @@ static void add_forms(struct install_run *r, const struct yg_set *set)
 			const struct yg_file *file = &set->components[i]->files[j];
 			for (size_t k = 0; k < file->form_count; k++)
 				if (!install_mirror_object_has(r->in->mirror, &file->forms[k]))
-					add_item(r, file, &file->forms[k], false);
+					add_item(r, set->components[i]->component, file,
+						&file->forms[k], false);
 		}
 }
 
@@ -162,14 +174,15 @@ static void find_missing(struct install_run *r)
 	r->roll_lost = false;
 	if (r->relay) {
 		add_forms(r, r->set);
-		add_forms(r, r->also);
+		for (size_t i = 0; i < YG_COUNT(r->also); i++)
+			add_forms(r, r->also[i]);
 		return;
 	}
 	for (size_t i = 0; i < r->set->count; i++)
 		for (size_t j = 0; j < r->set->components[i]->file_count; j++) {
 			const struct yg_file *file = &r->set->components[i]->files[j];
 			if (!yg_store_object_has(r->in->store, file->sha256, file->size))
-				add_missing(r, file, false);
+				add_missing(r, r->set->components[i]->component, file, false);
 		}
 	if (yg_store_missing(r->in->store, add_lost, r, &why) < 0)
 		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan", "%s", why.msg);
@@ -265,9 +278,9 @@ static bool not_yet(const struct install_run *r, const char *lib)
 {
 	char roll[YG_SHA256_TEXT];
 	yg_store_link(r->in->store, YG_STORE_ROLL, roll);
-	return *r->aim && r->all_families && yg_run_at_relay(&r->run) &&
-		strcmp(r->aim, r->set->digest) != 0 && strcmp(r->aim, r->newest) != 0 &&
-		strcmp(r->aim, lib) != 0 && strcmp(r->aim, roll) != 0;
+	return *r->aim && yg_run_at_relay(&r->run) && strcmp(r->aim, r->set->digest) != 0 &&
+		strcmp(r->aim, r->newest) != 0 && strcmp(r->aim, lib) != 0 &&
+		strcmp(r->aim, roll) != 0;
 }
 
 static void fetch_roots(struct install_run *r);
@@ -350,21 +363,22 @@ static int read_plan(struct install_run *r, const struct yg_ipc_msg *reply, stru
 	const char *digest = NULL;
 	if (yg_json_str(reply->body, "set", YG_SHA256_TEXT - 1, &digest, err) < 0)
 		return -1;
-	if (reply->fd_count != 1 && reply->fd_count != 2)
-		return yg_fail(err, YG_EFORMAT, "verify.refresh: want 1 or 2 descriptors, have %zu",
-			reply->fd_count);
+	if (reply->fd_count < 1 || reply->fd_count > 1 + INSTALL_RUN_ALSO)
+		return yg_fail(err, YG_EFORMAT, "verify.refresh: want 1..%d descriptors, have %zu",
+			1 + INSTALL_RUN_ALSO, reply->fd_count);
 	struct yg_set *set YG_AUTO(yg_set) = read_set(reply->fds[0], err);
-	struct yg_set *also YG_AUTO(
-		yg_set) = set && reply->fd_count == 2 ? read_set(reply->fds[1], err) : NULL;
-	if (!set || (reply->fd_count == 2 && !also))
+	if (!set)
 		return -1;
 	if (strcmp(set->digest, digest) != 0)
 		return yg_fail(err, YG_EFORMAT, "verify.refresh: want set %s, have %s", digest,
 			set->digest);
 	yg_set_free(r->set);
-	yg_set_free(r->also);
 	r->set = yg_take(set);
-	r->also = yg_take(also);
+	for (size_t i = 0; i < INSTALL_RUN_ALSO; i++) {
+		yg_set_free(yg_take(r->also[i]));
+		if (i + 1 < reply->fd_count && !(r->also[i] = read_set(reply->fds[i + 1], err)))
+			return -1;
+	}
 	if (r->relay)
 		install_mirror_also(r->in->mirror, r->also);
 	return install_run_known_answered(r, reply->body, err);
@@ -387,10 +401,20 @@ static bool heals(struct install_run *r)
 	return r->count > 0;
 }
 
-/* A relay that has nothing yet is behind, as one with an old set is. */
-static bool is_behind(const struct install_run *r, const struct yg_err *err)
+/* A relay that has nothing yet is behind, as one with an old set is. So is one whose metadata is older than what
+ * this computer has seen elsewhere (T14: nothing older is ever believed): no attack, as long as it is a relay's.
+ */
+static bool is_behind(const struct install_run *r, struct yg_err *err)
 {
-	return *r->aim && yg_run_at_relay(&r->run) &&
+	if (!yg_run_at_relay(&r->run))
+		return false;
+	if (strcmp(err->cause, "tuf.rollback") == 0) {
+		struct yg_err older = *err;
+		(void)yg_fail_cause(err, YG_EAGAIN, "update.relay_behind",
+			"the relay has older content than this computer has seen: %s", older.msg);
+		return *r->aim != 0;
+	}
+	return *r->aim &&
 		(strcmp(err->cause, "http.busy") == 0 ||
 			strcmp(err->cause, "http.maintenance") == 0);
 }
@@ -401,7 +425,7 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 	struct yg_err why = *err;
 	enum yg_run_event event = YG_RUN_OK;
 	if (why.code && is_behind(r, &why)) {
-		install_run_step(r, YG_RUN_NOT_YET);
+		install_run_not_yet(r, &why);
 		return;
 	}
 	if (strcmp(why.cause, "tuf.expired") == 0 && !r->kept) {
@@ -442,6 +466,13 @@ static void planned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_DBG, "Plan",
 		"set %s, %zu objects missing, %s", r->set->digest, r->count,
 		yg_run_event_name(event));
+	if (event == YG_RUN_NOT_YET) {
+		(void)yg_fail_cause(&why, YG_EAGAIN, "update.relay_behind",
+			"the relay has set %.12s, this update aims at %.12s", r->set->digest,
+			r->aim);
+		install_run_not_yet(r, &why);
+		return;
+	}
 	install_run_step(r, event);
 }
 

@@ -113,6 +113,15 @@ int jobs_end(struct jobs *jobs, const char *id, struct yg_err *err)
 	return save(jobs, err);
 }
 
+int jobs_cancel(struct jobs *jobs, const char *id, struct yg_err *err)
+{
+	json_t *command = json_object_get(find(jobs, id), "command");
+	if (!json_is_object(command))
+		return 0;
+	(void)json_object_set_new(command, "cancelled", json_true());
+	return save(jobs, err);
+}
+
 json_t *jobs_running(const struct jobs *jobs)
 {
 	json_t *running = json_array();

@@ -29,5 +29,8 @@ int jobs_begin(struct jobs *jobs, const char *id, const json_t *command, struct 
 	YG_MUST_CHECK;
 int jobs_end(struct jobs *jobs, const char *id, struct yg_err *err) YG_MUST_CHECK;
 
+/* Its command gets "cancelled": true; nothing happens to one that is done. errors  YG_ESYSTEM */
+int jobs_cancel(struct jobs *jobs, const char *id, struct yg_err *err) YG_MUST_CHECK;
+
 /* The commands of jobs that have begun and not ended: an array, a new reference. Each has "begun_s". */
 json_t *jobs_running(const struct jobs *jobs);

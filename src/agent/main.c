@@ -39,6 +39,7 @@ static const struct yg_super_role roles[] = {
 	{.name = "session",
 		.program = "yagura-agent-net",
 		.links = {"install", "walk"},
+		.turns = {"relay"},
 		.logs = true},
 	{.name = "install",
 		.program = "yagura-agent-store",
@@ -69,6 +70,7 @@ struct agent {
 	char *source_ca; /* PEM, or NULL */
 	int root, state, identity, session, am_tmp, run, control, lock, all, rings;
 	bool stopping;
+	int relay; /* what the Manager has made of it: 1 on, 0 off, -1 as configured */
 };
 
 /* ---- configuration ---- */
@@ -135,14 +137,16 @@ static json_t *session_config(const struct agent *a, int fds[YG_IPC_FDS_MAX], si
 	fds[(*count)++] = a->control;
 	fds[(*count)++] = a->identity;
 	fds[(*count)++] = a->session;
-	return json_pack("{s:s,s:i,s:{s:b,s:I},s:{s:s,s:s,s:I,s:I,s:I},s:{s:o,s:o,s:o}}",
+	return json_pack("{s:s,s:i,s:{s:b,s:I},s:{s:s,s:s,s:I,s:I,s:I,s:I,s:I},s:{s:o,s:o,s:o}}",
 		"hostname", host, "restarts", starts++, "relay", "enabled",
 		(int)yg_conf_bool(a->conf, "relay", "enabled"), "port",
 		(json_int_t)yg_conf_int(a->conf, "relay", "port"), "update", "source",
 		yg_conf_text(a->conf, "update", "source"), "ca", a->source_ca ? a->source_ca : "",
 		"tries", (json_int_t)yg_conf_int(a->conf, "update", "tries"), "timeout_s",
 		(json_int_t)yg_conf_int(a->conf, "update", "timeout_s"), "limit_s",
-		(json_int_t)yg_conf_int(a->conf, "update", "limit_s"), "proxy", "manager",
+		(json_int_t)yg_conf_int(a->conf, "update", "limit_s"), "connect_s",
+		(json_int_t)yg_conf_int(a->conf, "update", "connect_s"), "retry_s",
+		(json_int_t)yg_conf_int(a->conf, "update", "retry_s"), "proxy", "manager",
 		proxy_of(a->conf, "manager"), "relay", proxy_of(a->conf, "relay"), "source",
 		proxy_of(a->conf, "source"));
 }
@@ -182,7 +186,7 @@ static json_t *role_config(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX],
 	} else if (strcmp(role, "am") == 0) {
 		fds[(*count)++] = a->am_tmp;
 	} else if (strcmp(role, "relay") == 0) {
-		if (!yg_conf_bool(a->conf, "relay", "enabled"))
+		if (a->relay < 0 ? !yg_conf_bool(a->conf, "relay", "enabled") : a->relay == 0)
 			return NULL;
 		fds[(*count)++] = a->state;
 		config = json_pack("{s:I,s:s}", "port",
@@ -316,6 +320,14 @@ static void all_ready(void *ctx)
 	notify("READY=1");
 }
 
+/* Session says it anew when it starts. */
+static void turn(void *ctx, const char *role, int on)
+{
+	struct agent *a = ctx;
+	if (strcmp(role, "relay") == 0)
+		a->relay = on;
+}
+
 static void all_stopped(void *ctx)
 {
 	yg_loop_stop(((struct agent *)ctx)->loop);
@@ -368,6 +380,7 @@ static int run(struct agent *a, struct yg_err *err)
 		return -1;
 	a->super = super;
 	yg_super_rings(super, a->rings);
+	yg_super_on_turn(super, turn, a);
 	yg_super_on_ready(super, all_ready, a);
 	yg_super_start(super);
 	yg_loop_run(loop);
@@ -435,7 +448,8 @@ int main(int argc, char **argv)
 		.control = -1,
 		.lock = -1,
 		.all = -1,
-		.rings = -1};
+		.rings = -1,
+		.relay = -1};
 	bool check = false;
 	bool given = false;
 	for (int opt; (opt = getopt_long(argc, argv, "", longs, NULL)) >= 0;) {

@@ -274,11 +274,11 @@ static void renew_done(void *ctx, const struct yg_client_reply *reply, const str
 		m->ops->identity(m->ctx, identity);
 }
 
-static void look_at_certificate(struct manager *m)
+void manager_renew(struct manager *m)
 {
 	char *csr YG_AUTO(mem) = NULL;
 	struct yg_err err = {0};
-	if (m->renew_call || yg_clock_now_s() < identity_renew_at(m->identity))
+	if (m->renew_call)
 		return;
 	yg_key_free(m->renew_key);
 	m->renew_key = yg_key_generate(YG_KEY_ECDSA_P256, &err);
@@ -289,6 +289,12 @@ static void look_at_certificate(struct manager *m)
 	}
 	json_t *body YG_AUTO(yg_json) = json_pack("{s:s}", "csr", csr);
 	m->renew_call = request(m, "renew", body, 60000, renew_done);
+}
+
+static void look_at_certificate(struct manager *m)
+{
+	if (yg_clock_now_s() >= identity_renew_at(m->identity))
+		manager_renew(m);
 }
 
 /* ---- heartbeat ---- */

@@ -47,6 +47,7 @@ void manager_beat(struct manager *manager);   /* a heartbeat soon: something cha
 void manager_events(struct manager *manager); /* the spool has got something */
 /* A result that is in the spool: sent ahead too when many events wait before it. It stays there. */
 void manager_result(struct manager *manager, const json_t *entry);
+void manager_renew(struct manager *manager);  /* another certificate, now */
 void manager_policy(struct manager *manager); /* fetch the policy, whatever the fingerprint says */
 void manager_progress(struct manager *manager,
 	json_t *entry); /* taken over; only the newest counts */

@@ -24,15 +24,11 @@
 #define SPOOL_ENTRIES     20000
 #define MEMORY_LIMIT      (1ull << 30)
 #define FILE_LIMIT        256
-#define SETTINGS_MAX      (4u << 20)
 #define SETTLE_MS         10000 /* how long what install said before holds while it starts again */
 #define EVENT_POLICY      2000
 #define EVENT_STARTED     5000
 #define EVENT_STOPPED     5003
 #define EVENT_RESTARTED   3700
-#define EVENT_RELAY_OFF   9103
-#define EVENT_RELAY_ON    9104
-#define EVENT_RELAY_BAD   9105
 #define EVENT_DEACTIVATED 20108
 
 /* ---- events ---- */
@@ -212,81 +208,7 @@ void session_changed(struct session *s)
 		manager_beat(s->manager);
 }
 
-/* ---- the relay role ---- */
-
-static void relay_served(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
-{
-	struct session *s = ctx;
-	int64_t port = 0;
-	struct yg_err ignored = {0};
-	if (err->code) {
-		if (err->code != YG_EAGAIN)
-			session_event(s, EVENT_RELAY_BAD,
-				json_pack("{s:I,s:s,s:s}", "port", (json_int_t)s->relay_port,
-					"cause", err->cause, "detail", err->msg));
-		return;
-	}
-	if (yg_json_int(reply->body, "port", 1, 65535, &port, &ignored) == 0)
-		s->relay_port = port;
-	if (!s->relay_on)
-		session_event(s, EVENT_RELAY_ON,
-			json_pack("{s:I}", "port", (json_int_t)s->relay_port));
-	s->relay_on = true;
-	session_changed(s);
-}
-
-static void relay_serve(struct session *s)
-{
-	struct yg_err err = {0};
-	if (!s->relay || !s->identity)
-		return;
-	/* In a descriptor: thousands of serial numbers are more than a message holds. */
-	json_t *list YG_AUTO(yg_json) = json_pack("{s:O}", "revoked", s->revoked);
-	char *text YG_AUTO(mem) = list ? yg_json_text(list) : NULL;
-	int fd YG_AUTO(fd) = text ? yg_fs_memfd("revoked", yg_bytes_of(text), &err) : -1;
-	if (fd < 0) {
-		yg_log_err(YG_LOG_ERROR, "session.relay", &err);
-		return;
-	}
-	yg_ipc_request(s->relay, "relay.serve",
-		json_pack("{s:I,s:s,s:s,s:s}", "port", (json_int_t)s->relay_port, "ca_bundle",
-			s->identity->cas, "cert", s->identity->cert, "key", s->identity->key),
-		&fd, 1, relay_served, s);
-}
-
 /* ---- the Manager ---- */
-
-static void save_settings(struct session *s)
-{
-	struct yg_err err = {0};
-	json_t *both YG_AUTO(
-		yg_json) = json_pack("{s:O,s:O}", "settings", s->settings, "revoked", s->revoked);
-	char *text YG_AUTO(mem) = both ? yg_json_text(both) : NULL;
-	if (text && yg_fs_replace(s->state_dir, "settings.json", yg_bytes_of(text), 0600, &err) < 0)
-		yg_log_err(YG_LOG_ERROR, "session.settings", &err);
-}
-
-static void load_settings(struct session *s)
-{
-	json_t *both YG_AUTO(yg_json) = NULL;
-	json_t *settings = NULL;
-	json_t *revoked = NULL;
-	struct yg_err err = {0};
-	s->revoked = json_array();
-	int fd YG_AUTO(fd) = yg_fs_open(s->state_dir, "settings.json", &err);
-	if (fd < 0 && err.code == YG_EABSENT)
-		return;
-	if (fd < 0 || yg_json_read(fd, SETTINGS_MAX, &both, &err) < 0 ||
-		yg_json_object(both, "settings", &settings, &err) < 0 ||
-		yg_json_array(both, "revoked", 10000, &revoked, &err) < 0) {
-		yg_log(YG_LOG_WARN, "session.settings", "they come with the next heartbeat: %s",
-			err.msg);
-		return;
-	}
-	s->settings = json_incref(settings);
-	json_decref(s->revoked);
-	s->revoked = json_incref(revoked);
-}
 
 static json_t *on_hello(void *ctx)
 {
@@ -302,20 +224,11 @@ static json_t *on_status(void *ctx)
 static void on_settings(void *ctx, const json_t *settings, const json_t *revoked)
 {
 	struct session *s = ctx;
-	bool new_revoked = !json_equal(revoked, s->revoked);
+	session_settings_came(s, settings, revoked);
 	if (s->stale_until_ms) {
 		s->stale_until_ms = 0;
 		yg_timer_set(s->again, 0);
 	}
-	if (!new_revoked && s->settings && json_equal(settings, s->settings))
-		return;
-	json_decref(s->settings);
-	json_decref(s->revoked);
-	s->settings = json_deep_copy(settings);
-	s->revoked = json_deep_copy(revoked);
-	save_settings(s);
-	if (new_revoked)
-		relay_serve(s);
 }
 
 static bool on_policy_wanted(void *ctx, const char *fingerprint)
@@ -423,6 +336,7 @@ static void remake(void *ctx)
 		identity_free(yg_take(s->identity));
 		if (identity_forget(s->identity_dir, &err) < 0)
 			yg_log_err(YG_LOG_ERROR, "session.identity", &err);
+		session_settings_forget(s);
 	}
 	if (!s->identity)
 		return;
@@ -430,7 +344,8 @@ static void remake(void *ctx)
 		&manager_ops, s, &err);
 	if (!s->manager)
 		yg_log_err(YG_LOG_ERROR, "session.manager", &err);
-	relay_serve(s);
+	session_relay_settle(s);
+	session_relay_serve(s);
 }
 
 /* ---- links ---- */
@@ -505,6 +420,12 @@ static void got_progress(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	session_task_phase(ctx, msg->body);
 }
 
+static void got_joined(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	(void)ipc;
+	session_task_joined(ctx, msg->body);
+}
+
 static void got_event(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
@@ -528,6 +449,7 @@ static void got_scan(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 static const struct yg_ipc_handler install_handlers[] = {
 	{"store.changed", got_changed},
 	{"update.progress", got_progress},
+	{"update.joined", got_joined},
 	{"update.event", got_event},
 	{0},
 };
@@ -547,10 +469,7 @@ static void link_gone(void *ctx, struct yg_ipc *ipc)
 	} else if (ipc == s->walk) {
 		s->walk = NULL;
 	} else if (ipc == s->relay) {
-		s->relay = NULL;
-		if (s->relay_on)
-			session_event(s, EVENT_RELAY_OFF, NULL);
-		s->relay_on = false;
+		session_relay_gone(s);
 	}
 	yg_ipc_free(ipc);
 	session_changed(s);
@@ -583,7 +502,7 @@ void session_link(void *self, const char *peer, const char *tag, int fd)
 	else if (s->install && peers[i].at == &s->install)
 		yg_ipc_request(s->install, "store.status", NULL, NULL, 0, store_known, s);
 	else if (peers[i].at == &s->relay)
-		relay_serve(s);
+		session_relay_serve(s);
 	session_task_pump(s);
 }
 
@@ -621,7 +540,8 @@ static int open_state(struct session *s, struct yg_err *err)
 	if (identity_load(s->identity_dir, &s->identity, err) < 0 && err->code != YG_EABSENT)
 		yg_log(YG_LOG_ERROR, "session.identity", "not activated: %s", err->msg);
 	*err = (struct yg_err){0};
-	load_settings(s);
+	session_settings_load(s);
+	session_last_load(s);
 	s->spool = spool_open(s->state_dir, &limits, err);
 	s->jobs = s->spool ? jobs_open(s->state_dir, err) : NULL;
 	return s->jobs ? 0 : -1;
@@ -639,7 +559,7 @@ static int open_all(struct session *s, struct yg_err *err)
 		yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
 		return -1;
 	(void)!yg_str_put(s->hostname, sizeof(s->hostname), "%s", *host ? host : "localhost");
-	s->relay_wanted = json_is_true(json_object_get(relay, "enabled"));
+	s->relay_turned = -1;
 	s->relay_port = json_integer_value(json_object_get(relay, "port"));
 	s->identity_dir = env->fds[1];
 	s->state_dir = env->fds[2];
@@ -652,6 +572,7 @@ static int open_all(struct session *s, struct yg_err *err)
 	s->again = yg_loop_timer(env->loop, again, s);
 	s->settled = yg_loop_timer(env->loop, settled, s);
 	s->activation_end = yg_loop_timer(env->loop, activation_over, s);
+	session_relay_settle(s);
 	s->control = control_new(env->loop, env->fds[0], session_ask_verbs, s, err);
 	return s->control ? 0 : -1;
 }
@@ -702,6 +623,7 @@ void session_stop(void *self)
 	json_decref(s->engine_before);
 	json_decref(s->settings);
 	json_decref(s->revoked);
+	json_decref(s->last);
 	json_decref(s->addresses);
 	json_decref(s->recent);
 	free(s);

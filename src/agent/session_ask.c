@@ -31,6 +31,16 @@ static void add_manager(const struct session *s, json_t *body)
 		last_s > 0 ? json_string(when) : json_null());
 }
 
+static void add_alarms(const struct session *s, json_t *body)
+{
+	json_t *alarms = json_array();
+	json_t *licence = session_settings_licence(s);
+	(void)json_array_extend(alarms, json_object_get(s->store, "alarms"));
+	if (licence)
+		(void)json_array_append_new(alarms, licence);
+	(void)json_object_set_new(body, "alarms", alarms);
+}
+
 struct status_call {
 	struct control_call *call;
 	json_t *body;
@@ -54,8 +64,9 @@ static void ask_status(void *ctx, struct control_call *call, const json_t *quest
 	(void)json_object_set_new(body, "version", json_string(YG_VERSION));
 	(void)json_object_set_new(body, "name",
 		json_string(s->identity && *s->identity->name ? s->identity->name : s->hostname));
-	json_t *alarms = json_object_get(s->store, "alarms");
-	(void)json_object_set_new(body, "alarms", alarms ? json_incref(alarms) : json_array());
+	add_alarms(s, body);
+	(void)json_object_set_new(body, "last_update", session_last(s, false));
+	(void)json_object_set_new(body, "last_relay_update", session_last(s, true));
 	(void)json_object_set_new(body, "spool", json_integer((json_int_t)spool_count(s->spool)));
 	struct status_call *asked = calloc(1, sizeof(*asked));
 	if (!asked) {
@@ -192,6 +203,7 @@ static void ask_events(void *ctx, struct control_call *call, const json_t *quest
 }
 
 const struct control_verb session_ask_verbs[] = {
+	{"log_level", session_log_ask},
 	{"status", ask_status},
 	{"components", ask_components},
 	{"activate", ask_activate},

@@ -45,8 +45,12 @@ struct session {
 	char policy_refused[129]; /* fingerprint that this computer could not take */
 	char policy_asked[129];
 	int64_t stale_until_ms; /* newer settings were announced: updates wait for them; 0: no */
+	char log_level[16]; /* the Manager's setting as it was passed on; "" none */
 	bool relay_wanted, relay_on;
+	int relay_turned; /* what the parent was told: 1 on, 0 off, -1 as configured */
 	int64_t relay_port;
+	int64_t relay_renew_ms, relay_renew_pause_ms; /* of asking for a certificate of a relay */
+	json_t *last;                                 /* session_last.c */
 
 	struct manager_activation *activation;
 	struct control_call *activation_call;
@@ -62,6 +66,52 @@ json_t *session_hello(struct session *s, const char *name);
 json_t *session_status(struct session *s);
 const struct yg_proxy *session_proxy(const struct session *s, struct yg_proxy *out);
 void session_policy(struct session *s, const char *fingerprint, const json_t *policy);
+
+/* ---- session_settings.c ---- */
+
+void session_settings_load(struct session *s);
+/* Those of a heartbeat. */
+void session_settings_came(struct session *s, const json_t *settings, const json_t *revoked);
+void session_settings_forget(struct session *s); /* there is no Manager any more */
+/* Members of an update.run: tries, timeout_s, connect_s, limit_s, retry_s; the Manager's, else configured. */
+void session_settings_limits(const struct session *s, bool relay, json_t *body);
+/* A new array: the families of components that the licences cover (U5). */
+json_t *session_settings_families(const struct session *s);
+/* {name, since, cause, detail} while a licence has expired, as an alarm; or NULL. */
+json_t *session_settings_licence(const struct session *s);
+/* New {content?, serve?}: which releases this computer takes; a relay, which others it has for others. */
+json_t *session_settings_content(const struct session *s, bool relay);
+/* Whether the Manager has switched the relay on: 1, off: 0, neither: -1. */
+int session_settings_relay(const struct session *s);
+
+/* ---- session_relay.c ---- */
+
+void session_relay_settle(struct session *s); /* settings or the certificate may have changed */
+void session_relay_serve(struct session *s);  /* tell the role what it serves as */
+void session_relay_gone(struct session *s);   /* its link has ended */
+
+/* ---- session_update.c: the body of update.run ---- */
+
+/* errors  update.no_source */
+int session_update_body(const struct session *s, const json_t *command, bool relay, json_t *body,
+	struct yg_err *err) YG_MUST_CHECK;
+void session_update_bundle(const json_t *command, bool relay, json_t *body);
+/* Of which families and which releases. */
+void session_update_allowed(const struct session *s, bool relay, json_t *body);
+
+/* ---- session_last.c ---- */
+
+void session_last_load(struct session *s);
+/* A run has ended; `result` is install's answer, or NULL. */
+void session_last_keep(struct session *s, bool relay, const char *outcome, const char *cause,
+	const char *detail, const json_t *result);
+json_t *session_last(const struct session *s, bool relay); /* a new reference; or null */
+
+/* ---- session_log.c ---- */
+
+void session_log_ask(void *ctx, struct control_call *call, const json_t *question);
+/* The Manager's log.level, when it is another than it was. */
+void session_log_settings(struct session *s, const json_t *settings);
 
 /* ---- session_ask.c ---- */
 
@@ -80,7 +130,8 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 void session_task_resume(struct session *s); /* at the start: jobs that had not ended */
 void session_task_pump(struct session *s);   /* a link came, or time passed */
 void session_task_free(struct session *s);
-void session_task_phase(struct session *s, const json_t *body); /* update.progress */
+void session_task_phase(struct session *s, const json_t *body);  /* update.progress */
+void session_task_joined(struct session *s, const json_t *body); /* update.joined */
 void session_task_scan(struct session *s, const char *name,
 	const json_t *body); /* scan.* notices */
 json_t *session_task_update(

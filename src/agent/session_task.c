@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/session_impl.h"
-#include "agent/sources.h"
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -141,6 +140,11 @@ static void finish(struct task *task, const char *outcome, const char *cause, co
 	store_result(task);
 }
 
+static bool is_update(const struct task *task)
+{
+	return task->what == UPDATE || task->what == UPDATE_RELAY;
+}
+
 static void fail(struct task *task, const struct yg_err *err)
 {
 	json_t *detail YG_AUTO(yg_json) = json_object();
@@ -149,10 +153,13 @@ static void fail(struct task *task, const struct yg_err *err)
 		session_event(task->session, EVENT_SCAN_END,
 			json_pack("{s:s,s:s,s:s}", "job", task->job, "cause", err->cause, "detail",
 				err->msg));
+	const char *outcome = strcmp(err->cause, "job.cancelled") == 0 ? "cancelled" : "failed";
+	if (is_update(task))
+		session_last_keep(task->session, task->what == UPDATE_RELAY, outcome, err->cause,
+			err->msg, NULL);
 	if (task->call)
 		control_fail(yg_take(task->call), err);
-	finish(task, strcmp(err->cause, "job.cancelled") == 0 ? "cancelled" : "failed", err->cause,
-		err->msg, detail);
+	finish(task, outcome, err->cause, err->msg, detail);
 }
 
 static void scan_done(struct task *task, const json_t *body)
@@ -201,10 +208,14 @@ static void update_done(struct task *task, const json_t *body)
 		fail(task, &err);
 		return;
 	}
+	if (is_update(task))
+		session_last_keep(task->session, task->what == UPDATE_RELAY, outcome, cause,
+			sentence, body);
 	if (goes_on(task, outcome))
 		return;
 	json_t *detail YG_AUTO(yg_json) = json_object();
-	static const char *const kept[] = {"set", "updated"};
+	static const char *const kept[] = {"set", "updated", "source", "seconds", "bytes",
+		"requests", "tried"};
 	for (size_t i = 0; i < YG_COUNT(kept); i++)
 		if (json_object_get(body, kept[i]))
 			(void)json_object_set(detail, kept[i], json_object_get(body, kept[i]));
@@ -219,9 +230,30 @@ static void update_done(struct task *task, const json_t *body)
 static void cancelled(struct task *task)
 {
 	struct yg_err why = {0};
-	(void)yg_fail_cause(&why, YG_EAGAIN, "job.cancelled",
-		"the scan was cancelled: who asked for it has gone");
+	(void)yg_fail_cause(&why, YG_EAGAIN, "job.cancelled", "%s",
+		task->remote ? "it was cancelled by command"
+			     : "the scan was cancelled: who asked for it has gone");
 	fail(task, &why);
+}
+
+/* What runs in another role ends there, and that is the answer; what has not begun ends here. */
+static void cancel(struct task *task)
+{
+	struct session *s = task->session;
+	struct yg_err err = {0};
+	struct yg_ipc *ipc = kinds[task->what].walk ? s->walk : s->install;
+	const char *message = task->what == SCAN ? "scan.cancel"
+		: is_update(task)                ? "update.cancel"
+						 : NULL;
+	if (task->result || !message)
+		return; /* it ends by itself, at once */
+	/* A role that outlived us may still be at it. */
+	if (ipc && (task->running || task->resumed) &&
+		yg_ipc_send(ipc, message, json_pack("{s:s}", "job", task->job), NULL, 0, &err) < 0)
+		yg_log_err(YG_LOG_WARN, "session.cancel", &err);
+	task->dropped = true;
+	if (!task->running)
+		cancelled(task);
 }
 
 /* A scan is for who watches it; everything else here is done for the computer, and goes on. */
@@ -264,55 +296,6 @@ static void task_done(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *
 
 /* ---- the beginning of a task ---- */
 
-/* As little trusted as a source, and the only one. */
-static void add_bundle(const struct task *task, json_t *body)
-{
-	const char *name = json_string_value(json_object_get(task->command, "bundle"));
-	(void)json_object_set_new(body, "sources",
-		json_pack("[{s:s,s:s,s:s}]", "name", "bundle", "url", name, "kind", "source"));
-	(void)json_object_set_new(body, "kind",
-		json_string(task->what == UPDATE_RELAY ? "relay" : "agent"));
-	(void)json_object_set_new(body, "tries", json_integer(1));
-	(void)json_object_set_new(body, "families", json_pack("[s,s]", "pattern", "rule"));
-}
-
-static void add_update(const struct task *task, json_t *body, struct yg_err *err)
-{
-	const struct session *s = task->session;
-	const json_t *conf = json_object_get(s->env->config, "update");
-	const json_t *given = json_object_get(s->settings, "update");
-	const char *aim = json_string_value(json_object_get(task->command, "set"));
-	json_t *list = NULL;
-	const struct sources_ask ask = {
-		.agent_id = s->identity ? s->identity->agent_id : "",
-		.settings = s->identity ? s->settings : NULL,
-		.source = json_string_value(json_object_get(conf, "source")),
-		.ca = json_string_value(json_object_get(conf, "ca")),
-		.proxy = json_object_get(s->env->config, "proxy"),
-		.for_relay = task->what == UPDATE_RELAY,
-		.with_relays = json_is_true(json_object_get(task->command, "with_relays")),
-	};
-	if (sources_list(&ask, &list, err) < 0)
-		return;
-	json_t *tries = json_object_get(given, "tries");
-	json_t *timeout = json_object_get(given, "timeout_s");
-	(void)json_object_set_new(body, "sources", list);
-	(void)json_object_set_new(body, "kind",
-		json_string(task->what == UPDATE_RELAY ? "relay" : "agent"));
-	(void)json_object_set_new(body, "aim", json_string(aim ? aim : ""));
-	(void)json_object_set_new(body, "scheduled",
-		json_boolean(json_is_true(json_object_get(task->command, "scheduled"))));
-	(void)json_object_set(body, "tries", tries ? tries : json_object_get(conf, "tries"));
-	(void)json_object_set(body, "timeout_s",
-		timeout ? timeout : json_object_get(conf, "timeout_s"));
-	(void)json_object_set(body, "limit_s", json_object_get(conf, "limit_s"));
-	(void)json_object_set_new(body, "families", json_pack("[s,s]", "pattern", "rule"));
-	if (s->identity)
-		(void)json_object_set_new(body, "tls",
-			json_pack("{s:s,s:s,s:s}", "cert", s->identity->cert, "key",
-				s->identity->key, "cas", s->identity->cas));
-}
-
 /* A rollback that ran when we died must not run twice: the hold that it sets says that it did. */
 static bool rolled_back(const struct task *task)
 {
@@ -354,7 +337,11 @@ static void start(struct task *task)
 	struct yg_err err = {0};
 	if (!ipc || (task->resumed && !kinds[task->what].walk && !s->store_fresh))
 		return;
-	bool update = task->what == UPDATE || task->what == UPDATE_RELAY;
+	if (json_is_true(json_object_get(task->command, "cancelled"))) {
+		cancel(task);
+		return;
+	}
+	bool update = is_update(task);
 	if (task->remote && update && yg_clock_mono_ms() < s->stale_until_ms)
 		return;
 	json_t *body = json_pack("{s:s}", "job", task->job);
@@ -363,10 +350,13 @@ static void start(struct task *task)
 		json_decref(body);
 		return;
 	}
-	if (task->bundle >= 0)
-		add_bundle(task, body);
-	else if (update || task->what == REPAIR)
-		add_update(task, body, &err);
+	bool relay = task->what == UPDATE_RELAY;
+	if (task->bundle >= 0) {
+		session_update_bundle(task->command, relay, body);
+		session_update_allowed(s, relay, body);
+	} else if (update || task->what == REPAIR) {
+		(void)!session_update_body(s, task->command, relay, body, &err);
+	}
 	if (err.code && task->remote && update && task->rounds++ < ROUNDS_MAX) {
 		json_decref(body);
 		expect_settings(s);
@@ -416,6 +406,22 @@ static bool unsupported(struct session *s, const json_t *command, const char *na
 			"detail"));
 }
 
+/* False when that could not be remembered. */
+static bool cancel_job(struct session *s, const char *job)
+{
+	struct yg_err err = {0};
+	struct task *task = job ? find(s, job) : NULL;
+	if (!task)
+		return true; /* it has its result, or never came */
+	yg_log(YG_LOG_INFO, "session.command", "cancel (job %s)", job);
+	if (jobs_cancel(s->jobs, job, &err) < 0) {
+		yg_log_err(YG_LOG_ERROR, "session.jobs", &err);
+		return false;
+	}
+	cancel(task);
+	return true;
+}
+
 bool session_task_command(struct session *s, const json_t *command)
 {
 	struct yg_err err = {0};
@@ -437,6 +443,8 @@ bool session_task_command(struct session *s, const json_t *command)
 		expect_settings(s);
 		return true;
 	}
+	if (strcmp(name, "cancel") == 0)
+		return cancel_job(s, job);
 	size_t what = 0;
 	while (what < YG_COUNT(kinds) && strcmp(kinds[what].command, name) != 0)
 		what++;
@@ -550,7 +558,9 @@ void session_task_free(struct session *s)
 
 /* ---- how far it is ---- */
 
-static void say_phase(struct task *task, const char *phase, json_int_t done, json_int_t of)
+/* `more`: members that only some phases have; or NULL. */
+static void say_phase(struct task *task, const char *phase, json_int_t done, json_int_t of,
+	const json_t *more)
 {
 	struct session *s = task->session;
 	bool changed = strcmp(task->phase, phase) != 0;
@@ -559,16 +569,20 @@ static void say_phase(struct task *task, const char *phase, json_int_t done, jso
 		return;
 	task->said_ms = now;
 	(void)!yg_str_put(task->phase, sizeof(task->phase), "%.31s", phase);
-	if (task->remote && s->manager)
-		manager_progress(s->manager,
-			json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "seq", 0, "kind", "progress", "job",
-				task->job, "phase", task->phase, "done", done, "of", of));
+	if (task->remote && s->manager) {
+		json_t *entry = json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "seq", 0, "kind", "progress",
+			"job", task->job, "phase", task->phase, "done", done, "of", of);
+		if (more)
+			(void)json_object_update_missing(entry, (json_t *)(uintptr_t)more);
+		manager_progress(s->manager, entry);
+	}
 	if (changed)
 		session_changed(s);
 }
 
 void session_task_phase(struct session *s, const json_t *body)
 {
+	static const char *const members[] = {"what", "bytes", "bytes_of", "left_s"};
 	const char *job = NULL;
 	const char *phase = NULL;
 	int64_t done = 0;
@@ -584,11 +598,27 @@ void session_task_phase(struct session *s, const json_t *body)
 	struct task *task = find(s, job);
 	if (!task)
 		return;
-	if (task->call)
-		control_progress(task->call,
-			json_pack("{s:s,s:I,s:I}", "phase", phase, "done", (json_int_t)done, "of",
-				(json_int_t)of));
-	say_phase(task, phase, done, of);
+	json_t *more YG_AUTO(yg_json) = json_object();
+	for (size_t i = 0; i < YG_COUNT(members); i++)
+		if (json_object_get(body, members[i]))
+			(void)json_object_set(more, members[i], json_object_get(body, members[i]));
+	if (task->call) {
+		json_t *said = json_pack("{s:s,s:I,s:I}", "phase", phase, "done", (json_int_t)done,
+			"of", (json_int_t)of);
+		(void)json_object_update(said, more);
+		control_progress(task->call, said);
+	}
+	say_phase(task, phase, done, of, more);
+}
+
+/* Told, and not left to wonder: another run is under way, and its result is this one's too (T5). */
+void session_task_joined(struct session *s, const json_t *body)
+{
+	const char *job = json_string_value(json_object_get(body, "job"));
+	struct task *task = job ? find(s, job) : NULL;
+	json_t *with = json_object_get(body, "with");
+	if (task && task->call && json_is_object(with))
+		control_progress(task->call, json_pack("{s:O}", "joined", with));
 }
 
 void session_task_scan(struct session *s, const char *name, const json_t *body)
@@ -615,14 +645,15 @@ void session_task_scan(struct session *s, const char *name, const json_t *body)
 	} else if (strcmp(name, "scan.progress") == 0) {
 		if (task->call)
 			control_progress(task->call, json_deep_copy(body));
-		say_phase(task, "scan", json_integer_value(json_object_get(body, "files")), 0);
+		say_phase(task, "scan", json_integer_value(json_object_get(body, "files")), 0,
+			NULL);
 	}
 }
 
 json_t *session_task_update(const struct session *s)
 {
 	for (const struct task *task = s->tasks; task; task = task->next)
-		if ((task->what == UPDATE || task->what == UPDATE_RELAY) && !task->result)
+		if (is_update(task) && !task->result)
 			return json_pack("{s:s,s:s}", "job", task->job, "phase", task->phase);
 	return json_null();
 }

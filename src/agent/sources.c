@@ -8,7 +8,10 @@
 #include "crypto/hash.h"
 
 #define RELAYS_MAX  1000
-#define SOURCES_MAX 32 /* more routes than a run can try */
+#define SOURCES_MAX 24   /* more routes than a run can try; a message has room for them */
+#define URLS_MAX    16   /* of one relay */
+#define URL_MAX     1023 /* bytes */
+#define CA_MAX      (32u << 10)
 
 struct ranked {
 	const json_t *relay;
@@ -32,22 +35,49 @@ static int rank(const char *agent_id, const char *relay_id, uint8_t out[YG_HASH_
 	yg_hash_add(hash, agent_id, strlen(agent_id));
 	yg_hash_add(hash, relay_id, strlen(relay_id));
 	yg_hash_end(hash, out);
-	if (strcmp(agent_id, relay_id) == 0)
+	if (*agent_id && strcmp(agent_id, relay_id) == 0)
 		memset(out, 0, YG_HASH_SIZE);
 	return 0;
 }
 
-static json_t *with_proxy(json_t *source, const json_t *proxies, const char *kind)
+static bool is_url(const json_t *value)
 {
-	json_t *proxy = json_object_get(proxies, kind);
-	if (json_is_object(proxy))
+	return json_string_length(value) > 0 && json_string_length(value) <= URL_MAX;
+}
+
+/* The Manager's, under its own name of the way; else the configured one. */
+static json_t *with_proxy(const struct sources_ask *ask, json_t *source, const char *way,
+	const char *configured)
+{
+	json_t *proxy = json_object_get(json_object_get(ask->settings, "proxies"), way);
+	if (!is_url(json_object_get(proxy, "url")))
+		proxy = json_object_get(ask->proxy, configured);
+	if (is_url(json_object_get(proxy, "url")))
 		(void)json_object_set(source, "proxy", proxy);
 	return source;
 }
 
-static int add_relays(const struct sources_ask *ask, json_t *list, struct yg_err *err)
+/* The n-th address of each relay, in their order. */
+static void add_urls(const struct sources_ask *ask, const struct ranked *order, size_t count,
+	size_t n, json_t *list)
 {
-	const json_t *relays = json_object_get(ask->settings, "relays");
+	for (size_t i = 0; i < count && json_array_size(list) < SOURCES_MAX; i++) {
+		const char *id = json_string_value(json_object_get(order[i].relay, "id"));
+		const json_t *url = json_array_get(json_object_get(order[i].relay, "urls"), n);
+		if (!is_url(url))
+			continue;
+		json_t *source = json_pack("{s:s,s:s,s:s,s:s}", "name", *id ? id : "relay", "url",
+			json_string_value(url), "kind", "relay", "relay_id", id);
+		if (source)
+			(void)json_array_append_new(list,
+				with_proxy(ask, source, "relay", "relay"));
+	}
+}
+
+static int add_relays(const struct sources_ask *ask, const char *name, json_t *list,
+	struct yg_err *err)
+{
+	const json_t *relays = json_object_get(ask->settings, name);
 	struct ranked *order YG_AUTO(mem) = calloc(RELAYS_MAX, sizeof(*order));
 	size_t count = 0;
 	size_t i;
@@ -57,54 +87,57 @@ static int add_relays(const struct sources_ask *ask, json_t *list, struct yg_err
 	json_array_foreach(relays, i, relay)
 	{
 		const char *id = json_string_value(json_object_get(relay, "id"));
-		if (!id || count == RELAYS_MAX)
+		/* It cannot have from itself what it lacks. */
+		if (!id || count == RELAYS_MAX ||
+			(ask->for_relay && *id && strcmp(id, ask->agent_id) == 0))
 			continue;
 		if (rank(ask->agent_id, id, order[count].rank, err) < 0)
 			return -1;
 		order[count++].relay = relay;
 	}
 	qsort(order, count, sizeof(*order), by_rank);
-	for (i = 0; i < count; i++) {
-		const char *id = json_string_value(json_object_get(order[i].relay, "id"));
-		const json_t *urls = json_object_get(order[i].relay, "urls");
-		size_t u;
-		json_t *url;
-		json_array_foreach(urls, u, url) if (json_array_size(list) < SOURCES_MAX)(
-			void) json_array_append_new(list,
-			with_proxy(json_pack("{s:s,s:s,s:s,s:s}", "name", id, "url",
-					   json_string_value(url), "kind", "relay", "relay_id", id),
-				ask->proxy, "relay"));
-	}
+	for (size_t n = 0; n < URLS_MAX; n++)
+		add_urls(ask, order, count, n, list);
 	return 0;
 }
 
-static void add_source(const struct sources_ask *ask, json_t *list)
+static void add_source(const struct sources_ask *ask, const json_t *given, json_t *list)
 {
-	const json_t *given = json_object_get(ask->settings, "source");
 	const char *url = json_string_value(json_object_get(given, "url"));
 	const char *ca = json_string_value(json_object_get(given, "ca"));
 	if (!url || !*url) {
 		url = ask->source;
 		ca = ask->ca;
 	}
-	if (!*url)
+	if (!url || !*url || strlen(url) > URL_MAX)
 		return;
 	json_t *source = json_pack("{s:s,s:s,s:s,s:s}", "name", "source", "url", url, "kind",
 		"source", "relay_id", "");
-	if (ca && *ca)
+	if (!source)
+		return;
+	if (ca && *ca && strlen(ca) <= CA_MAX)
 		(void)json_object_set_new(source, "ca", json_string(ca));
-	(void)json_array_append_new(list, with_proxy(source, ask->proxy, "source"));
+	(void)json_array_append_new(list,
+		with_proxy(ask, source, ask->for_relay ? "relay_source" : "source", "source"));
 }
 
 int sources_list(const struct sources_ask *ask, json_t **out, struct yg_err *err)
 {
 	json_t *list YG_AUTO(yg_json) = json_array();
-	if (!ask->for_relay && add_relays(ask, list, err) < 0)
+	const json_t *source = json_object_get(ask->settings, "source");
+	if (add_relays(ask, ask->for_relay ? "parents" : "relays", list, err) < 0)
 		return -1;
-	bool direct = !ask->settings ||
-		json_is_true(json_object_get(ask->settings, "direct_fallback"));
-	if (json_array_size(list) == 0 || (direct && !ask->with_relays))
-		add_source(ask, list);
+	bool managed = json_is_object(ask->settings);
+	bool direct = !managed || json_is_true(json_object_get(ask->settings, "direct_fallback"));
+	if (ask->for_relay) {
+		if (json_array_size(list) == 0)
+			add_source(ask, source, list);
+	} else if (json_array_size(list) == 0) {
+		/* Nobody to go past. Where direct download is off, what is configured here is what is left. */
+		add_source(ask, direct ? source : NULL, list);
+	} else if (direct && !ask->with_relays) {
+		add_source(ask, source, list);
+	}
 	if (json_array_size(list) == 0)
 		return yg_fail_cause(err, YG_EFORMAT, "update.no_source",
 			"neither the Manager's settings nor [update] source name one");

@@ -2,6 +2,7 @@
 #include "update/run.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/attr.h"
 
@@ -20,7 +21,7 @@ static const struct {
 	{YG_RUN_LICENCE, YG_RUN_OK, YG_RUN_SNAPSHOT},
 	{YG_RUN_LICENCE, YG_RUN_FAILED, YG_RUN_CLOSING},
 
-	{YG_RUN_SNAPSHOT, YG_RUN_OK, YG_RUN_PLAN},
+	{YG_RUN_SNAPSHOT, YG_RUN_OK, YG_RUN_CHOOSING},
 	{YG_RUN_SNAPSHOT, YG_RUN_FAILED, YG_RUN_CLOSING},
 
 	{YG_RUN_PLAN, YG_RUN_OK, YG_RUN_FETCH},
@@ -29,28 +30,35 @@ static const struct {
 	{YG_RUN_PLAN, YG_RUN_NOT_YET, YG_RUN_WAITING},
 	{YG_RUN_PLAN, YG_RUN_SOURCE_FAILED, YG_RUN_CHOOSING},
 	{YG_RUN_PLAN, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_PLAN, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_WAITING, YG_RUN_DUE, YG_RUN_PLAN},
 	{YG_RUN_WAITING, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_WAITING, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_CHOOSING, YG_RUN_DUE, YG_RUN_PLAN},
 	{YG_RUN_CHOOSING, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_CHOOSING, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_FETCH, YG_RUN_OK, YG_RUN_VERIFY},
 	{YG_RUN_FETCH, YG_RUN_COMPLETE, YG_RUN_STAGE},
 	{YG_RUN_FETCH, YG_RUN_SOURCE_FAILED, YG_RUN_CHOOSING},
 	{YG_RUN_FETCH, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_FETCH, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_VERIFY, YG_RUN_OK, YG_RUN_FETCH},
 	{YG_RUN_VERIFY, YG_RUN_SOURCE_FAILED, YG_RUN_CHOOSING},
 	{YG_RUN_VERIFY, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_VERIFY, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_STAGE, YG_RUN_OK, YG_RUN_TRY},
 	{YG_RUN_STAGE, YG_RUN_LACKING, YG_RUN_PLAN},
 	{YG_RUN_STAGE, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_STAGE, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_TRY, YG_RUN_OK, YG_RUN_SWITCH},
 	{YG_RUN_TRY, YG_RUN_FAILED, YG_RUN_CLOSING},
+	{YG_RUN_TRY, YG_RUN_CANCEL, YG_RUN_CLOSING},
 
 	{YG_RUN_SWITCH, YG_RUN_OK, YG_RUN_CLOSING},
 	{YG_RUN_SWITCH, YG_RUN_FAILED, YG_RUN_CLOSING},
@@ -106,36 +114,142 @@ static void fail_here(struct yg_run *run, const struct yg_err *why)
 	assert(taken);
 }
 
-/* The next try: over the relays in turn, `tries` in all; then over the sources in the same way. What the
- * last one failed of is the run's failure when there is no next.
+/* ---- who is asked next ---- */
+
+int yg_run_rank(enum yg_run_state state, const char *cause)
+{
+	static const struct {
+		const char *cause; /* or how it begins; the first that fits counts */
+		int rank;
+	} ranks[] = {{"net.dns", 1}, {"proxy.dns", 1}, {"net.url", 0}, {"net.reset", 5},
+		{"net.short_body", 5}, {"net.", 2}, {"proxy.refused", 2}, {"proxy.timeout", 2},
+		{"proxy.unreachable", 2}, {"proxy.", 3}, {"tls.", 4}, {"http.", 5}, {"tuf.", 6},
+		{"update.relay_behind", 6}, {"content.", 7}};
+	if (state == YG_RUN_FETCH || state == YG_RUN_VERIFY)
+		return 7;
+	for (size_t i = 0; i < YG_COUNT(ranks); i++)
+		if (strncmp(cause, ranks[i].cause, strlen(ranks[i].cause)) == 0)
+			return ranks[i].rank;
+	return 0;
+}
+
+/* What a source failed of. */
+static void consider(struct yg_run *run, const struct yg_err *why)
+{
+	int rank = yg_run_rank(run->state, why->cause);
+	if (run->err.code && rank < run->rank)
+		return;
+	run->err = *why;
+	run->rank = rank;
+}
+
+static void not_before(struct yg_run *run, const struct yg_err *why)
+{
+	if (why && why->retry_s > 0 && run->source < YG_RUN_SOURCES_MAX)
+		run->later_ms[run->source] = run->ops->now_ms(run->ctx) +
+			(int64_t)why->retry_s * 1000;
+}
+
+static int64_t later(const struct yg_run *run, size_t source, int64_t now)
+{
+	int64_t at = source < YG_RUN_SOURCES_MAX ? run->later_ms[source] : 0;
+	return at > now ? at - now : 0;
+}
+
+/* The relays or the sources, from the one whose turn it is: the first that may be asked, or the one that may be
+ * first. returns how long that takes, ms
  */
-static void choose(struct yg_run *run)
+static int64_t turn(struct yg_run *run, bool relays, uint32_t first)
+{
+	size_t count = relays ? run->limits.relays : run->limits.sources;
+	size_t base = relays ? 0 : run->limits.relays;
+	int64_t now = run->ops->now_ms(run->ctx);
+	int64_t best = INT64_MAX;
+	for (size_t i = 0; i < count && best > 0; i++) {
+		size_t source = base + (first + i) % count;
+		int64_t wait = later(run, source, now);
+		if (wait >= best)
+			continue;
+		best = wait;
+		run->source = source;
+	}
+	return best;
+}
+
+static int64_t backoff(struct yg_run *run, uint32_t rounds)
+{
+	int64_t pause = run->limits.backoff_ms;
+	for (uint32_t i = 0; i < rounds && pause < BACKOFF_MAX; i++)
+		pause *= 2;
+	pause = pause < BACKOFF_MAX ? pause : BACKOFF_MAX;
+	return run->ops->jitter ? run->ops->jitter(run->ctx, pause) : pause;
+}
+
+/* Past the relays. False when no source may be asked in time. */
+static bool leave_relays(struct yg_run *run)
+{
+	size_t here = run->source;
+	if (!yg_run_at_relay(run) || run->limits.sources == 0)
+		return false;
+	run->tried = 0;
+	int64_t wait = turn(run, false, 0);
+	if (wait > run->limits.patience_ms) {
+		run->source = here;
+		return false;
+	}
+	run->ops->pause(run->ctx, wait);
+	return true;
+}
+
+/* The first one; who is known not to be there yet is passed over. */
+static void begin(struct yg_run *run)
 {
 	const struct yg_run_limits *limits = &run->limits;
-	struct yg_err why = run->err;
-	run->tried++;
-	if (yg_run_at_relay(run) && run->tried >= limits->tries && limits->sources > 0) {
-		run->source = limits->relays;
-		run->tried = 0;
-		run->ops->pause(run->ctx, 0);
-		return;
-	}
-	if (run->tried >= limits->tries) {
+	struct yg_err why = {0};
+	run->begun = true;
+	if (limits->relays + limits->sources == 0) {
+		(void)yg_fail_cause(&why, YG_EABSENT, "update.no_source",
+			"no relay and no update source is set for this computer");
 		fail_here(run, &why);
 		return;
 	}
-	bool relay = yg_run_at_relay(run);
-	size_t count = relay ? limits->relays : limits->sources;
-	run->source = (relay ? 0 : limits->relays) + run->tried % count;
-	int64_t pause = 0; /* one that was not asked yet is asked at once */
-	if (run->tried >= count) {
-		pause = limits->backoff_ms;
-		for (uint32_t i = (uint32_t)count; i < run->tried && pause < BACKOFF_MAX; i++)
-			pause *= 2;
+	int64_t wait = turn(run, limits->relays > 0, 0);
+	if (wait <= limits->patience_ms) {
+		run->ops->pause(run->ctx, wait);
+		return;
 	}
-	run->ops->pause(run->ctx, pause < BACKOFF_MAX ? pause : BACKOFF_MAX);
+	(void)yg_fail_cause(&why, YG_EAGAIN, "http.maintenance",
+		"asked lately, and told not to ask again for %lld s more",
+		(long long)(wait / 1000));
+	if (!leave_relays(run))
+		fail_here(run, &why);
 }
 
+static void choose(struct yg_run *run)
+{
+	if (!run->begun) {
+		begin(run);
+		return;
+	}
+	const struct yg_run_limits *limits = &run->limits;
+	struct yg_err why = run->err;
+	bool relay = yg_run_at_relay(run);
+	size_t count = relay ? limits->relays : limits->sources;
+	run->tried++;
+	if (run->tried < limits->tries) {
+		int64_t wait = turn(run, relay, run->tried);
+		/* One that was not asked yet is asked at once. */
+		int64_t pause = run->tried < count ? 0 : backoff(run, run->tried - (uint32_t)count);
+		if (wait <= limits->patience_ms) {
+			run->ops->pause(run->ctx, wait > pause ? wait : pause);
+			return;
+		}
+	}
+	if (!leave_relays(run))
+		fail_here(run, &why);
+}
+
+/* Nobody has to have what another relay has already. */
 static void await(struct yg_run *run)
 {
 	int64_t now = run->ops->now_ms(run->ctx);
@@ -143,26 +257,23 @@ static void await(struct yg_run *run)
 		run->deadline_ms = now + run->limits.wait_ms;
 	run->tried = 0; /* it answers */
 	if (now < run->deadline_ms) {
-		run->ops->pause(run->ctx, run->limits.poll_ms);
+		bool round = ++run->behind >= run->limits.relays;
+		int64_t pause = round ? run->limits.poll_ms : 0;
+		int64_t wait = turn(run, true, (uint32_t)run->source + 1);
+		if (round)
+			run->behind = 0;
+		run->ops->pause(run->ctx, wait > pause ? wait : pause);
 		return;
 	}
 	struct yg_err why = {0};
 	(void)yg_fail_cause(&why, YG_EAGAIN, "update.relay_behind",
-		"the relay has not got the content that this update aims at within %lld s",
+		"%s has not got the content that this update aims at within %lld s",
+		run->limits.relays == 1 ? "the relay" : "none of the relays",
 		(long long)(run->limits.wait_ms / 1000));
-	fail_here(run, &why);
-}
-
-static void plan(struct yg_run *run)
-{
-	if (run->limits.relays + run->limits.sources > 0) {
-		run->ops->plan(run->ctx);
-		return;
-	}
-	struct yg_err why = {0};
-	(void)yg_fail_cause(&why, YG_EABSENT, "update.no_source",
-		"no relay and no update source is set for this computer");
-	fail_here(run, &why);
+	consider(run, &why);
+	why = run->err;
+	if (!leave_relays(run))
+		fail_here(run, &why);
 }
 
 static void enter(struct yg_run *run)
@@ -180,7 +291,7 @@ static void enter(struct yg_run *run)
 		run->ops->snapshot(run->ctx);
 		return;
 	case YG_RUN_PLAN:
-		plan(run);
+		run->ops->plan(run->ctx);
 		return;
 	case YG_RUN_WAITING:
 		await(run);
@@ -220,11 +331,19 @@ static void note(struct yg_run *run, enum yg_run_event event, const struct yg_er
 		return; /* a failure to tidy up is not the run's: the next start does it */
 	switch (event) {
 	case YG_RUN_SOURCE_FAILED:
-		run->err = *why;
+		consider(run, why);
+		not_before(run, why);
 		return;
 	case YG_RUN_FAILED:
 		run->outcome = YG_JOB_FAILED;
 		run->err = *why;
+		return;
+	case YG_RUN_CANCEL:
+		run->outcome = YG_JOB_CANCELLED;
+		run->err = *why;
+		return;
+	case YG_RUN_NOT_YET:
+		not_before(run, why);
 		return;
 	case YG_RUN_HELD:
 		run->outcome = YG_JOB_CANCELLED;
@@ -243,7 +362,6 @@ static void note(struct yg_run *run, enum yg_run_event event, const struct yg_er
 		}
 		return;
 	case YG_RUN_START:
-	case YG_RUN_NOT_YET:
 	case YG_RUN_COMPLETE:
 	case YG_RUN_LACKING:
 	case YG_RUN_DUE:
@@ -320,6 +438,7 @@ const char *yg_run_event_name(enum yg_run_event event)
 		[YG_RUN_DUE] = "due",
 		[YG_RUN_SOURCE_FAILED] = "source failed",
 		[YG_RUN_FAILED] = "failed",
+		[YG_RUN_CANCEL] = "cancel",
 	};
 	return names[event];
 }

@@ -13,6 +13,17 @@
  * An agent's run and a relay's are the same; what staging, trying and switching mean differs by ops.
  *
  * Sources are numbered: first the relays, then the sources that may be used when no relay answers (U11).
+ * Which is asked next:
+ *
+ *     failed             the next one at once, over the relays in turn, `tries` in all; then over the sources in
+ *                        the same way. One that was asked already: after a pause that doubles
+ *     behind (NOT_YET)   the next relay at once; when none has the set, all again after poll_ms, until wait_ms
+ *                        are over. Then the sources, or failure
+ *     "not before"       (Retry-After) one that said so is passed over until then. When nobody else is left
+ *                        it is waited for, unless that is longer than patience_ms
+ *
+ * The failure of a run that tried several is the one of the source that got furthest (yg_run_rank): a relay
+ * that is switched off hides nothing of what the source said. Of equals, the last one.
  */
 
 enum yg_run_state {
@@ -43,8 +54,10 @@ enum yg_run_event {
 	YG_RUN_DUE,           /* a pause is over */
 	YG_RUN_SOURCE_FAILED, /* the source could not, or what it gave is not right: try another */
 	YG_RUN_FAILED,        /* something here failed: no other source would help */
+	YG_RUN_CANCEL,        /* nobody wants it any more; not once it goes live */
 };
-#define YG_RUN_EVENTS (YG_RUN_FAILED + 1)
+#define YG_RUN_EVENTS      (YG_RUN_CANCEL + 1)
+#define YG_RUN_SOURCES_MAX 64
 
 struct yg_run_ops {
 	void (*licence)(void *ctx);
@@ -60,14 +73,17 @@ struct yg_run_ops {
 	void (*done)(void *ctx);              /* outcome and err are final; the run may be freed */
 	void (*phase)(void *ctx, const char *phase); /* it changed; may be NULL */
 	int64_t (*now_ms)(void *ctx);                /* monotonic */
+	/* A back-off that others do not have too; NULL: as it is. */
+	int64_t (*jitter)(void *ctx, int64_t ms);
 };
 
 struct yg_run_limits {
 	size_t relays, sources; /* how many of each */
 	uint32_t tries;         /* in all over the relays, then in all over the sources; 1.. */
-	int64_t backoff_ms; /* first pause before a source is asked again; doubles, to a minute */
-	int64_t wait_ms;    /* how long the aim is waited for */
-	int64_t poll_ms;    /* between two looks meanwhile */
+	int64_t backoff_ms;  /* first pause before a source is asked again; doubles, to a minute */
+	int64_t wait_ms;     /* how long the aim is waited for */
+	int64_t poll_ms;     /* between two looks meanwhile */
+	int64_t patience_ms; /* longest wait for a source that said "not before" */
 };
 
 struct yg_run {
@@ -80,22 +96,33 @@ struct yg_run {
 	struct yg_run_limits limits;
 	const struct yg_run_ops *ops;
 	void *ctx;
-	uint32_t tried;      /* attempts over the present list that failed */
-	uint32_t replanned;  /* times that objects were gone again */
-	int64_t deadline_ms; /* of waiting; 0: did not wait yet */
-	bool inside;         /* an op is being started */
-	bool has_next;       /* it has already said how it ended */
-	const char *phase;   /* as in progress messages; static */
+	uint32_t tried;  /* attempts over the present list that failed */
+	uint32_t behind; /* relays in a row that are behind */
+	int rank;        /* of err, as long as it is a source's */
+	bool begun;      /* a source was chosen */
+	int64_t later_ms
+		[YG_RUN_SOURCES_MAX]; /* not before, monotonic; who starts the run may set them */
+	uint32_t replanned;           /* times that objects were gone again */
+	int64_t deadline_ms;          /* of waiting; 0: did not wait yet */
+	bool inside;                  /* an op is being started */
+	bool has_next;                /* it has already said how it ended */
+	const char *phase;            /* as in progress messages; static */
 };
 
 /* in place; ops and ctx are borrowed. Then yg_run_step(run, YG_RUN_START, NULL). */
 void yg_run_init(struct yg_run *run, const struct yg_run_limits *limits,
 	const struct yg_run_ops *ops, void *ctx);
 
-/* Take one event. `why` must be given with SOURCE_FAILED and FAILED. Returns false, and changes
- * nothing, when the event makes no sense in this state (a late answer).
+/* Take one event. `why` must be given with SOURCE_FAILED, FAILED and CANCEL, and may be with NOT_YET; its
+ * retry_s counts. Returns false, and changes nothing, when the event makes no sense in this state (a late
+ * answer).
  */
 bool yg_run_step(struct yg_run *run, enum yg_run_event event, const struct yg_err *why);
+
+/* How far an attempt got that failed with this cause: 0 unknown, 1 names, 2 the connection, 3 a proxy, 4 TLS, 5 HTTP,
+ * 6 metadata, 7 content.
+ */
+int yg_run_rank(enum yg_run_state state, const char *cause);
 
 /* True while the present source is a relay. */
 bool yg_run_at_relay(const struct yg_run *run);

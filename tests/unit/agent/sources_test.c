@@ -49,14 +49,14 @@ static void relays_first_then_the_source_where_allowed(void **unused)
 			"", true, true, "s https://m"},
 		{"no fallback",
 			"{" RELAYS ",\"source\":{\"url\":\"https://m\"},\"direct_fallback\":false}",
-			"", false, false, "r https://a:1, r https://a:2, r https://b:1"},
+			"", false, false, "r https://a:1, r https://b:1, r https://a:2"},
 		{"fallback",
 			"{" RELAYS ",\"source\":{\"url\":\"https://m\"},\"direct_fallback\":true}",
 			"", false, false,
-			"r https://a:1, r https://a:2, r https://b:1, s https://m"},
+			"r https://a:1, r https://b:1, r https://a:2, s https://m"},
 		{"never past relays that the job includes",
 			"{" RELAYS ",\"source\":{\"url\":\"https://m\"},\"direct_fallback\":true}",
-			"", false, true, "r https://a:1, r https://a:2, r https://b:1"},
+			"", false, true, "r https://a:1, r https://b:1, r https://a:2"},
 	};
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		char have[1024];
