@@ -3,10 +3,12 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <openssl/ssl.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
+
+#include "core/str.h"
+#include "net/failure_impl.h"
 
 #define WHERE 200 /* bytes */
 
@@ -18,7 +20,7 @@ static void say_where(const struct yg_failure *seen, char out[WHERE])
 	const char *host = strstr(seen->url, "://");
 	host = host ? host + 3 : seen->url;
 	int len = (int)(host - seen->url + (ptrdiff_t)strcspn(host, "/?#"));
-	const char *user = memchr(host, '@', strcspn(host, "/?#"));
+	const char *user = memrchr(host, '@', strcspn(host, "/?#"));
 	const char *from = user ? user + 1 : seen->url;
 	len -= (int)(from - seen->url);
 	char address[80] = "", proxy[100] = "";
@@ -32,37 +34,72 @@ static void say_where(const struct yg_failure *seen, char out[WHERE])
 	(void)snprintf(out, WHERE, "%.*s%s%s", len < 90 ? len : 90, from, address, proxy);
 }
 
-struct words {
-	enum yg_code code;
-	const char *cause;
-	const char *text;
-};
+/* A text that was cut keeps whole characters: it goes into JSON. */
+static void trim(char *text)
+{
+	size_t len = strlen(text);
+	for (size_t i = 0; i < 3 && len > 0 && !yg_str_utf8_ok(text, len); i++)
+		text[--len] = 0;
+}
 
-static int say(const struct yg_failure *seen, struct words words, struct yg_err *err)
+int failure_say(const struct yg_failure *seen, struct failure_words words, struct yg_err *err)
 {
 	char where[WHERE];
 	say_where(seen, where);
-	return yg_fail_cause(err, words.code, words.cause, "%s: %s", where, words.text);
+	(void)yg_fail_cause(err, words.code, words.cause, "%s: %s", where, words.text);
+	trim(err->msg);
+	return -1;
 }
 
-/* The same with a text that is made here. */
-#define SAY(seen, err, code, cause, ...)                                                           \
-	({                                                                                         \
-		char text_[280];                                                                   \
-		(void)snprintf(text_, sizeof(text_), __VA_ARGS__);                                 \
-		say(seen, (struct words){code, cause, text_}, err);                                \
-	})
+/* ---- before there is a connection ---- */
 
-static int say_connect(const struct yg_failure *seen, struct yg_err *err)
+const char *yg_failure_name(int error, int sys, const char **cause)
 {
-	bool proxy = seen->proxy != NULL;
-	switch (seen->sys) {
+	switch (error) {
+	case EAI_NONAME:
+		*cause = "net.dns";
+		return "there is no such name";
+	case EAI_NODATA:
+	case EAI_ADDRFAMILY:
+		*cause = "net.no_address";
+		return "the name exists but has no address";
+	case EAI_AGAIN:
+		*cause = "net.dns_server";
+		return "no DNS server answers";
+	case EAI_FAIL:
+		*cause = "net.dns_server";
+		return "the DNS server refuses to answer";
+	case EAI_SYSTEM:
+		*cause = "net.dns_server";
+		return sys ? strerrordesc_np(sys) : "the system's resolver failed";
+	default:
+		*cause = "net.dns";
+		return gai_strerror(error);
+	}
+}
+
+static int say_resolve(const struct yg_failure *seen, struct yg_err *err)
+{
+	const char *cause = "net.dns";
+	const char *why = NULL;
+	if (seen->resolved && seen->resolve_error)
+		why = yg_failure_name(seen->resolve_error, seen->sys, &cause);
+	else if (seen->resolved)
+		cause = "net.dns_server";
+	if (seen->curl == CURLE_COULDNT_RESOLVE_PROXY)
+		return FAILURE_SAY(seen, err, YG_EAGAIN, "proxy.dns",
+			"the proxy's name does not resolve%s%s", why ? ": " : "", why ? why : "");
+	if (seen->resolved && !why)
+		why = "it does now";
+	return FAILURE_SAY(seen, err, YG_EAGAIN, cause, "the host name does not resolve%s%s",
+		why ? ": " : "", why ? why : "");
+}
+
+const char *yg_failure_connect(int sys)
+{
+	switch (sys) {
 	case ECONNREFUSED:
-		return say(seen,
-			(struct words){YG_EAGAIN, proxy ? "proxy.refused" : "net.refused",
-				proxy ? "the proxy refused the connection"
-				      : "the connection was refused"},
-			err);
+		return "net.refused";
 	case ENETUNREACH:
 	case EHOSTUNREACH:
 	case ENETDOWN:
@@ -70,129 +107,100 @@ static int say_connect(const struct yg_failure *seen, struct yg_err *err)
 	case EADDRNOTAVAIL:
 	case EACCES:
 	case EPERM:
-		return SAY(seen, err, YG_EAGAIN, proxy ? "proxy.unreachable" : "net.unreachable",
-			"not reachable from here: %s", strerror(seen->sys));
+	case EAFNOSUPPORT:
+		return "net.unreachable";
 	case ETIMEDOUT:
-		return say(seen,
-			(struct words){YG_EAGAIN, proxy ? "proxy.timeout" : "net.timeout",
-				"nobody answered the connection"},
-			err);
+		return "net.timeout";
 	default:
-		return SAY(seen, err, YG_EAGAIN, proxy ? "proxy.failed" : "net.failed",
-			"connecting failed: %.160s",
-			seen->sys ? strerror(seen->sys) : seen->detail);
+		return "net.failed";
 	}
 }
+
+static int say_connect(const struct yg_failure *seen, struct yg_err *err)
+{
+	bool proxy = seen->proxy != NULL;
+	const char *cause = yg_failure_connect(seen->sys);
+	if (strcmp(cause, "net.refused") == 0)
+		return failure_say(seen,
+			(struct failure_words){YG_EAGAIN, proxy ? "proxy.refused" : cause,
+				proxy ? "the proxy refused the connection"
+				      : "the connection was refused"},
+			err);
+	if (strcmp(cause, "net.unreachable") == 0)
+		return FAILURE_SAY(seen, err, YG_EAGAIN, proxy ? "proxy.unreachable" : cause,
+			"not reachable from here: %s", strerrordesc_np(seen->sys));
+	if (strcmp(cause, "net.timeout") == 0)
+		return failure_say(seen,
+			(struct failure_words){YG_EAGAIN, proxy ? "proxy.timeout" : cause,
+				"nobody answered the connection"},
+			err);
+	return FAILURE_SAY(seen, err, YG_EAGAIN, proxy ? "proxy.failed" : cause,
+		"connecting failed: %.160s", seen->sys ? strerrordesc_np(seen->sys) : seen->detail);
+}
+
+/* ---- a connection that goes wrong ---- */
 
 static int say_timeout(const struct yg_failure *seen, struct yg_err *err)
 {
+	const double waited_s = (double)seen->waited_ms / 1000;
 	bool proxy = seen->proxy && !seen->connected;
-	const char *cause = proxy ? "proxy.timeout" : "net.timeout";
+	if (!seen->address[0] && strncmp(seen->detail, "Resolving", 9) == 0)
+		return FAILURE_SAY(seen, err, YG_EAGAIN, proxy ? "proxy.dns" : "net.dns_server",
+			"the %s does not resolve: no DNS server answered within %.1f s",
+			proxy ? "proxy's name" : "host name", waited_s);
 	if (!seen->connected)
-		return SAY(seen, err, YG_EAGAIN, cause, "no connection within %.1f s",
-			(double)seen->waited_ms / 1000);
-	return SAY(seen, err, YG_EAGAIN, cause,
-		"no more came; given up after %.1f s with %llu bytes received",
-		(double)seen->waited_ms / 1000, (unsigned long long)seen->size);
-}
-
-static int say_verify(const struct yg_failure *seen, struct yg_err *err)
-{
-	switch (seen->verify) {
-	case X509_V_OK:
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.name",
-			"the certificate is for another name: %.100s", seen->subject);
-	case X509_V_ERR_APPLICATION_VERIFICATION:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.peer_identity",
-			"want the peer %.80s, have the certificate of %.100s",
-			seen->want_peer ? seen->want_peer : "?", seen->subject);
-	case X509_V_ERR_UNSPECIFIED:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.pin",
-			"the CA is not the one that was named; the certificate was issued by %.100s",
-			seen->issuer);
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.expired",
-			"the certificate of %.100s has expired", seen->subject);
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.not_yet",
-			"the certificate of %.100s is not valid yet", seen->subject);
-	case X509_V_ERR_CERT_REVOKED:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.revoked",
-			"the certificate of %.100s is revoked", seen->subject);
-	default:
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.untrusted",
-			"the certificate was issued by %.100s, who is not trusted here (%.60s)",
-			seen->issuer, X509_verify_cert_error_string(seen->verify));
-	}
-}
-
-static int say_connect_status(const struct yg_failure *seen, struct yg_err *err)
-{
-	if (seen->proxy_status == 407)
-		return say(seen,
-			(struct words){YG_EAGAIN, "proxy.auth",
-				"the proxy wants a user and password (407)"},
-			err);
-	if (seen->proxy_status == 403)
-		return say(seen,
-			(struct words){YG_EAGAIN, "proxy.forbidden",
-				"the proxy forbids this connection (403)"},
-			err);
-	return SAY(seen, err, YG_EAGAIN, "proxy.failed", "the proxy answered CONNECT with %ld",
-		seen->proxy_status);
+		return FAILURE_SAY(seen, err, YG_EAGAIN, proxy ? "proxy.timeout" : "net.timeout",
+			"no connection within %.1f s", waited_s);
+	if (seen->handshake)
+		return failure_tls_timeout(seen, err);
+	if (seen->slow)
+		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.slow",
+			"too slow: %llu bytes in %.1f s; given up", (unsigned long long)seen->size,
+			waited_s);
+	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.timeout",
+		"no more came; given up after %.1f s with %llu bytes received", waited_s,
+		(unsigned long long)seen->size);
 }
 
 static int say_broken(const struct yg_failure *seen, struct yg_err *err)
 {
 	if (seen->status >= 200)
-		return SAY(seen, err, YG_EAGAIN, "net.short_body",
+		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.short_body",
 			"the connection ended after %llu bytes of the answer",
 			(unsigned long long)seen->size);
-	return SAY(seen, err, YG_EAGAIN, "net.reset",
+	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.reset",
 		"the connection was cut before an answer: %.140s", seen->detail);
+}
+
+static int say_protocol(const struct yg_failure *seen, struct yg_err *err)
+{
+	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.protocol",
+		"what answers there does not speak HTTP: %.140s",
+		seen->endless ? "headers without end" : seen->detail);
 }
 
 static int say_large(const struct yg_failure *seen, struct yg_err *err)
 {
-	return SAY(seen, err, YG_ELIMIT, "http.too_large",
+	return FAILURE_SAY(seen, err, YG_ELIMIT, "http.too_large",
 		"the answer is larger than the %llu bytes allowed", (unsigned long long)seen->max);
 }
 
-static int say_redirect(const struct yg_failure *seen, struct yg_err *err)
-{
-	return SAY(seen, err, YG_EFORMAT, "http.redirect",
-		"a redirect that is not followed (status %ld)", seen->status);
-}
-
+/* curl's names for many of them are from other times: SSL_CONNECT_ERROR is also a cut in the handshake. */
 static int say_curl(const struct yg_failure *seen, struct yg_err *err)
 {
-	if (seen->proxy_status >= 300)
-		return say_connect_status(seen, err);
-	if (seen->tls_alert)
-		return SAY(seen, err, YG_EUNTRUSTED, "tls.rejected_us",
-			"the peer ended the TLS connection over our certificate: %.120s",
-			seen->detail);
 	bool moved = seen->status >= 300 && seen->status < 400;
 	switch (seen->curl) {
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT:
 		if (moved)
-			return say_redirect(seen, err);
+			return failure_http_redirect(seen, err);
 		if (seen->connected)
-			return SAY(seen, err, YG_EAGAIN, "net.failed",
-				"what answers there does not speak HTTP: %.140s", seen->detail);
-		return SAY(seen, err, YG_EFORMAT, "net.url", "not a URL that is used here: %.140s",
-			seen->detail);
+			return say_protocol(seen, err);
+		return FAILURE_SAY(seen, err, YG_EFORMAT, "net.url",
+			"not a URL that is used here: %.140s", seen->detail);
 	case CURLE_COULDNT_RESOLVE_PROXY:
-		return say(seen,
-			(struct words){YG_EAGAIN, "proxy.dns", "the proxy's name does not resolve"},
-			err);
 	case CURLE_COULDNT_RESOLVE_HOST:
-		return say(seen,
-			(struct words){YG_EAGAIN, "net.dns", "the host name does not resolve"},
-			err);
+		return say_resolve(seen, err);
 	case CURLE_COULDNT_CONNECT:
 		return say_connect(seen, err);
 	case CURLE_OPERATION_TIMEDOUT:
@@ -203,52 +211,26 @@ static int say_curl(const struct yg_failure *seen, struct yg_err *err)
 	case CURLE_RECV_ERROR:
 		return say_broken(seen, err);
 	case CURLE_PEER_FAILED_VERIFICATION:
-		return say_verify(seen, err);
+		return failure_tls_verify(seen, err);
 	case CURLE_FILESIZE_EXCEEDED:
 		return say_large(seen, err);
 	case CURLE_TOO_MANY_REDIRECTS:
-		return say_redirect(seen, err);
+		return failure_http_redirect(seen, err);
 	case CURLE_SSL_CONNECT_ERROR:
-		return SAY(seen, err, YG_EAGAIN, "tls.failed", "no TLS connection: %.160s",
-			seen->detail);
+		return failure_tls_handshake(seen, err);
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_BAD_CONTENT_ENCODING:
+		return say_protocol(seen, err);
 	case CURLE_PROXY:
-		return SAY(seen, err, YG_EAGAIN, "proxy.failed", "the proxy failed: %.160s",
-			seen->detail);
+		return failure_proxy_socks(seen, err);
+	case CURLE_WRITE_ERROR:
+		if (seen->endless)
+			return say_protocol(seen, err);
+		break;
 	default:
-		return SAY(seen, err, YG_EAGAIN, "net.failed", "%.160s", seen->detail);
+		break;
 	}
-}
-
-/* What the server itself says about a refusal, when it is one of ours. */
-static int say_status(const struct yg_failure *seen, struct yg_err *err)
-{
-	const char *colon = seen->detail[0] ? ": " : "";
-	switch (seen->status) {
-	case 401:
-	case 403:
-		return SAY(seen, err, YG_EFORMAT, "http.forbidden",
-			"access refused (status %ld)%s%.160s", seen->status, colon, seen->detail);
-	case 404:
-	case 410:
-		return SAY(seen, err, YG_EABSENT, "http.not_found", "not there (status %ld)",
-			seen->status);
-	case 407:
-		return say(seen,
-			(struct words){YG_EAGAIN, "proxy.auth",
-				"the proxy wants a user and password (407)"},
-			err);
-	case 429:
-		return say(seen,
-			(struct words){YG_EAGAIN, "http.busy", "too many requests (status 429)"},
-			err);
-	case 503:
-		return SAY(seen, err, YG_EAGAIN, "http.maintenance",
-			"not available now (status 503)%s%.160s", colon, seen->detail);
-	default:
-		return SAY(seen, err,
-			seen->status >= 500 || seen->status == 408 ? YG_EAGAIN : YG_EFORMAT,
-			"http.status", "status %ld%s%.160s", seen->status, colon, seen->detail);
-	}
+	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.failed", "%.160s", seen->detail);
 }
 
 static const char *text_of(const char *text)
@@ -256,24 +238,36 @@ static const char *text_of(const char *text)
 	return text ? text : "";
 }
 
+static void fill_texts(struct yg_failure *seen)
+{
+	const char **const texts[] = {&seen->address, &seen->subject, &seen->issuer, &seen->detail,
+		&seen->type, &seen->auth, &seen->squid, &seen->title, &seen->encoding,
+		&seen->other_host};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		*texts[i] = text_of(*texts[i]);
+}
+
 int yg_failure_say(const struct yg_failure *given, struct yg_err *err)
 {
 	struct yg_failure copy = *given;
 	const struct yg_failure *seen = &copy;
-	copy.address = text_of(copy.address);
-	copy.subject = text_of(copy.subject);
-	copy.issuer = text_of(copy.issuer);
-	copy.detail = text_of(copy.detail);
-	copy.type = text_of(copy.type);
+	fill_texts(&copy);
 	if (seen->max && seen->size > seen->max)
 		return say_large(seen, err);
-	bool html = strcasecmp(seen->type, "text/html") == 0;
-	if (seen->content && html && seen->status >= 200 && seen->status < 300)
-		return SAY(seen, err, YG_EFORMAT, "http.block_page",
-			"a web page (text/html) came where content was expected");
+	if (seen->proxy_status >= 300)
+		return failure_proxy_connect(seen, err);
+	if (seen->content && seen->page && seen->status >= 200 && seen->status < 300)
+		return failure_http_page(seen, err);
+	if (seen->curl == CURLE_WRITE_ERROR && seen->encoding[0])
+		return FAILURE_SAY(seen, err, YG_EFORMAT, "http.encoding",
+			"the answer is encoded as %.31s, which was not asked for", seen->encoding);
+	if (seen->tls_alert)
+		return FAILURE_SAY(seen, err, YG_EUNTRUSTED, "tls.rejected_us",
+			"the peer ended the TLS connection over our certificate: %.120s",
+			seen->detail);
 	if (seen->curl)
 		return say_curl(seen, err);
 	if (seen->status >= 300 && seen->status < 400)
-		return say_redirect(seen, err);
-	return say_status(seen, err);
+		return failure_http_redirect(seen, err);
+	return failure_http_status(seen, err);
 }

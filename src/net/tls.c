@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/str.h"
 #include "net/tls_ctx.h"
 
-#define PEM_MAX (8u << 20) /* bytes of a CA bundle: Debian's has 220 KiB */
+#define PEM_MAX    (8u << 20) /* bytes of a CA bundle: Debian's has 220 KiB */
+#define RELEASED_S 1793491200 /* 2026-11-01: no computer can run this program before */
 
 static inline void bio_free_at(BIO **at)
 {
@@ -94,6 +96,14 @@ static bool copy(char **out, const char *text)
 	return !text || *out;
 }
 
+/* When our own certificate was made, its maker's clock had that time. */
+static void note_own(struct yg_tls_ctx *tls)
+{
+	struct yg_x509_info info;
+	if (tls->leaf && yg_tls_ctx_info(tls->leaf, &info) && info.not_before_s > tls->known_s)
+		tls->known_s = info.not_before_s;
+}
+
 struct yg_tls_ctx *yg_tls_ctx_new(const struct yg_tls *from, struct yg_err *err)
 {
 	struct yg_tls_ctx *tls YG_AUTO(yg_tls_ctx) = calloc(1, sizeof(*tls));
@@ -105,6 +115,7 @@ struct yg_tls_ctx *yg_tls_ctx_new(const struct yg_tls *from, struct yg_err *err)
 		return NULL;
 	}
 	tls->insecure = from->insecure;
+	tls->known_s = from->known_s > RELEASED_S ? from->known_s : RELEASED_S;
 	tls->pinned = from->ca_spki != NULL;
 	if (from->ca_spki)
 		memcpy(tls->ca_spki, from->ca_spki, sizeof(tls->ca_spki));
@@ -112,6 +123,7 @@ struct yg_tls_ctx *yg_tls_ctx_new(const struct yg_tls *from, struct yg_err *err)
 	(void)X509_STORE_set_flags(tls->store, X509_V_FLAG_PARTIAL_CHAIN);
 	if (from->cert && load_chain(tls, from->cert, err) < 0)
 		return NULL;
+	note_own(tls);
 	if (from->cert && from->key && load_key(tls, from->key, err) < 0)
 		return NULL;
 	if (from->cas && from->cas[0] && load_cas(tls, from->cas, err) < 0)
@@ -169,6 +181,27 @@ static void note(const X509 *cert, struct yg_tls_seen *seen)
 		return;
 	memcpy(seen->subject, info.subject, sizeof(seen->subject));
 	memcpy(seen->issuer, info.issuer, sizeof(seen->issuer));
+	seen->from_s = info.not_before_s;
+	seen->until_s = info.not_after_s;
+}
+
+static void note_chain(X509_STORE_CTX *verify, struct yg_tls_seen *seen)
+{
+	STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(verify);
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(verify, SSL_get_ex_data_X509_STORE_CTX_idx());
+	*seen = (struct yg_tls_seen){0};
+	if (ssl)
+		(void)!yg_str_put(seen->version, sizeof(seen->version), "%s", SSL_get_version(ssl));
+	for (int i = 0; i < sk_X509_num(sent) && seen->count < YG_TLS_CHAIN_MAX; i++) {
+		struct yg_x509_info info;
+		if (!yg_tls_ctx_info(sk_X509_value(sent, i), &info))
+			continue;
+		size_t at = seen->count++;
+		memcpy(seen->chain[at].subject, info.subject, sizeof(info.subject));
+		memcpy(seen->chain[at].issuer, info.issuer, sizeof(info.issuer));
+		seen->chain[at].until_s = info.not_after_s;
+	}
+	note(X509_STORE_CTX_get0_cert(verify), seen);
 }
 
 static int reject(X509_STORE_CTX *verify, struct yg_tls_seen *seen, int why)
@@ -176,6 +209,27 @@ static int reject(X509_STORE_CTX *verify, struct yg_tls_seen *seen, int why)
 	X509_STORE_CTX_set_error(verify, why);
 	seen->verify = why;
 	return 0;
+}
+
+/* Whether a date that does not fit tells of our own clock: it is before a time that has passed for certain; or
+ * nothing in the whole chain, up to the CA that is trusted for years, is valid now.
+ */
+static bool is_our_clock(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify, int why)
+{
+	bool early = why == X509_V_ERR_CERT_NOT_YET_VALID;
+	if (early && yg_clock_now_s() < tls->known_s)
+		return true;
+	if (!early && why != X509_V_ERR_CERT_HAS_EXPIRED)
+		return false;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(verify);
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		const X509 *cert = sk_X509_value(chain, i);
+		int there = early ? X509_cmp_current_time(X509_get0_notBefore(cert))
+				  : -X509_cmp_current_time(X509_get0_notAfter(cert));
+		if (there <= 0)
+			return false;
+	}
+	return sk_X509_num(chain) > 1;
 }
 
 /* The CA with the wanted key among what the peer sent; NULL: none. Borrowed. */
@@ -209,8 +263,10 @@ static int judge_chain(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify,
 	}
 	int ok = X509_verify_cert(verify);
 	int why = X509_STORE_CTX_get_error(verify);
-	if (ok <= 0) /* which certificate of the chain it was about */
+	if (ok <= 0) { /* which certificate of the chain it was about */
 		note(X509_STORE_CTX_get_current_cert(verify), seen);
+		seen->clock = is_our_clock(tls, verify, why);
+	}
 	sk_X509_free(trusted);
 	return ok > 0 ? 1 : reject(verify, seen, why == X509_V_OK ? X509_V_ERR_INVALID_CALL : why);
 }
@@ -218,7 +274,7 @@ static int judge_chain(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify,
 int yg_tls_ctx_judge(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify, struct yg_tls_seen *seen)
 {
 	struct yg_x509_info info;
-	note(X509_STORE_CTX_get0_cert(verify), seen);
+	note_chain(verify, seen);
 	if (tls->insecure) {
 		X509_STORE_CTX_set_error(verify, X509_V_OK);
 		return 1;
@@ -234,4 +290,11 @@ int yg_tls_ctx_judge(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify, struc
 	if (tls->peer_prefix && !yg_x509_uri_after(&info, tls->peer_prefix))
 		return reject(verify, seen, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 1;
+}
+
+int yg_tls_ctx_judge_proxy(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify,
+	struct yg_tls_seen *seen)
+{
+	note_chain(verify, seen);
+	return judge_chain(tls, verify, seen);
 }

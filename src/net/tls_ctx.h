@@ -21,6 +21,7 @@ struct yg_tls_ctx {
 	char *peer_uri, *peer_prefix;
 	bool pinned;
 	uint8_t ca_spki[32];
+	int64_t known_s; /* has passed for certain */
 };
 
 /* errors  YG_EFORMAT, with a cause, naming the part; YG_ESYSTEM */
@@ -33,17 +34,14 @@ YG_DEFINE_AUTO(yg_tls_ctx);
  */
 bool yg_tls_ctx_apply(const struct yg_tls_ctx *tls, SSL_CTX *ctx);
 
-/* What a client saw of its peer. */
-struct yg_tls_seen {
-	long verify; /* X509_V_ERR_*; as net/failure.h reads it */
-	char subject[YG_X509_NAME];
-	char issuer[YG_X509_NAME];
-};
-
 /* Judge the chain in a verification that OpenSSL asks for, on a client's side: chain, then pin, URI
  * or prefix. Returns what OpenSSL wants: 1 or 0.
  */
 int yg_tls_ctx_judge(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify,
+	struct yg_tls_seen *seen);
+
+/* The same for an HTTPS proxy: `tls` is what it is trusted by, no identity is asked of it. */
+int yg_tls_ctx_judge_proxy(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify,
 	struct yg_tls_seen *seen);
 
 /* Read an X509 as crypto/ does. Returns false when it is malformed. */

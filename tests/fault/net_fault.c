@@ -84,7 +84,7 @@ static int certificates(struct yg_err *err)
 
 static int clients(struct yg_err *err)
 {
-	const struct yg_proxy proxy = {.url = "http://p", .user = "u", .password = "w"};
+	const struct yg_proxy proxy = {.url = "https://p:1", .user = "u", .password = "w"};
 	const struct yg_tls tls = {.peer_uri = "urn:x", .peer_prefix = "urn:"};
 	struct yg_client *client YG_AUTO(yg_client) = yg_client_new(NULL, &tls, &proxy, err);
 	if (!client)
