@@ -237,16 +237,17 @@ class Publisher:
 class Manager:
     """A Manager under its own root, and an administrator's way to its REST API."""
 
-    def __init__(self, root, trust=None, conf="", ports=(0, 0), keep=False):
-        self.root = pathlib.Path(root)
+    def __init__(self, root, trust=None, conf="", ports=(0, 0), keep=False, host="localhost", bind="127.0.0.1", wrap=()):
+        """`wrap` is the command that runs it somewhere else (with another network, another clock)."""
+        self.root, self.host, self.wrap = pathlib.Path(root), host, wrap
         state = self.root / "var/opt/yagura/manager"
         state.mkdir(parents=True, exist_ok=True)
         if trust:
             shutil.copy(trust, state / "root.json")
         self.conf = self.root / "etc/yagura/manager.conf"
         self.conf.parent.mkdir(parents=True, exist_ok=True)
-        self.conf.write_text(f"[manager]\nuser =\n[web]\nbind = 127.0.0.1\nport = {ports[0]}\n"
-                             f"[session]\nbind = 127.0.0.1\nport = {ports[1]}\n{conf}")
+        self.conf.write_text(f"[manager]\nuser =\nnames = {host if wrap else ''}\n[web]\nbind = {bind}\nport = {ports[0]}\n"
+                             f"[session]\nbind = {bind}\nport = {ports[1]}\n{conf}")
         self.ports_file, self.ca = self.root / "run/ports.json", self.root / "run/ca.pem"
         self.key_file = self.root / "admin.key"
         self.keep = keep
@@ -254,7 +255,7 @@ class Manager:
 
     def start(self):
         self.ports_file.unlink(missing_ok=True)
-        self.process = Process("manager", [BIN / "yagura-manager", "--root", self.root, "--config", self.conf,
+        self.process = Process("manager", [*self.wrap, BIN / "yagura-manager", "--root", self.root, "--config", self.conf,
                                            "--print-key-to", self.key_file], self.root / "log", keep=self.keep)
         self.wait_ready()
 
@@ -267,8 +268,8 @@ class Manager:
     def _answers(self):
         with contextlib.suppress(OSError, ValueError, KeyError):
             self.ports = json.loads(self.ports_file.read_text())
-            self.url = f"https://localhost:{self.ports['web']}"
-            self.agent_url = f"https://localhost:{self.ports['session']}"
+            self.url = f"https://{self.host}:{self.ports['web']}"
+            self.agent_url = f"https://{self.host}:{self.ports['session']}"
             self.key = self.key_file.read_text().strip()
             return self.call("GET", "/status")
         return False
@@ -324,8 +325,8 @@ class Manager:
 class Agent:
     """An agent under its own root."""
 
-    def __init__(self, root, trust, relay_port=None, conf="", keep=False):
-        self.root = pathlib.Path(root)
+    def __init__(self, root, trust, relay_port=None, conf="", keep=False, wrap=()):
+        self.root, self.wrap = pathlib.Path(root), wrap
         self.name = self.root.name
         self.state = self.root / "var/opt/yagura/agent"
         etc = self.root / "etc/yagura"
@@ -341,7 +342,7 @@ class Agent:
     def start(self):
         log = self.root / "log"
         ready = log.read_text(errors="replace").count("agent.ready: ") if log.exists() else 0
-        self.process = Process(self.name, [BIN / "yagura-agent", "--root", self.root, "--config", self.conf],
+        self.process = Process(self.name, [*self.wrap, BIN / "yagura-agent", "--root", self.root, "--config", self.conf],
                                self.root / "log", keep=self.keep)
         until(f"agent {self.name} to answer ({self.process.log})", self._answers)
         # It answers before all its roles have begun; what looks at its folder wants them to have.

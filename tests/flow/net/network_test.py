@@ -1,0 +1,52 @@
+"""Hostile networks: each failure has its name everywhere, changes nothing, and passes by itself."""
+import cases
+import pytest
+import site_parts as parts
+import steps
+from lab import site as lab_site
+
+
+@pytest.mark.parametrize("case,name", steps.rows(cases.SOURCE))
+def test_between_a_computer_and_the_source(lab, case, name):
+    lab.release()
+    try:
+        if name == "manager":
+            steps.manager_fails(lab, case)
+        elif name == "relay":
+            steps.computer_fails(lab, name, case, {steps.FAILED, steps.GROUP_FAILED, steps.NO_SOURCE})
+        else:
+            steps.computer_fails(lab, name, case, {steps.FAILED, steps.AGENT_FAILED, steps.NO_SOURCE})
+    finally:
+        lab.mend()
+    if name == "manager":
+        steps.manager_is_well(lab)
+    else:
+        steps.computer_is_well(lab, name)
+
+
+@pytest.mark.parametrize("case", [pytest.param(*row.values[:1], id=row.id, marks=row.marks) for row in steps.rows(cases.RELAY)])
+def test_between_an_agent_and_its_relay(lab, case):
+    """While the job takes the relays along it fails; by itself it goes on to the source, when it may."""
+    lab.release()
+    try:
+        steps.computer_fails(lab, "agent", case, {steps.FAILED, steps.AGENT_FAILED, steps.NO_RELAY}, relays=True)
+        steps.computer_is_well(lab, "agent", relays=False)
+    finally:
+        lab.mend()
+    lab.release()
+    steps.computer_is_well(lab, "agent", relays=True)
+
+
+@pytest.mark.parametrize("case", [case for case in cases.RELAY_WAITS], ids=lambda case: case.name)
+def test_an_agent_waits_for_its_relay(lab, case):
+    lab.release()
+    since = steps.last_event(lab)
+    case.fault(lab, "agent")
+    try:
+        job = lab.start("agent", relays=True)
+        parts.until("the agent to wait", lambda: lab.part("agent", job)["phase"] == "waiting", lab_site.HANG)
+    finally:
+        lab.mend()
+    assert lab.result("agent", job)["outcome"] == "success"
+    steps.computer_is_well(lab, "agent", relays=True)
+    assert not {steps.FAILED, steps.AGENT_FAILED} & {e["id"] for e in lab.manager.events() if e["seq"] > since}

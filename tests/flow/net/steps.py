@@ -1,0 +1,88 @@
+"""What every case shows: the name of the failure wherever somebody looks, that nothing was changed, that it passes."""
+import json
+
+import pytest
+import site_parts as parts
+from lab import site as lab_site
+
+CAUSES = {c["id"]: c for c in json.loads((parts.TOP / "src/proto/causes.json").read_text())["causes"]}
+FAILED, GROUP_FAILED, AGENT_FAILED, NO_SOURCE, NO_RELAY, CHECK_FAILED = 785, 1602, 9101, 9108, 9115, 103
+
+
+def rows(table):
+    """Parameters of a test out of a table of cases: (case, computer)."""
+    return [pytest.param(case, at, id=f"{at}: {case.name}",
+                         marks=[pytest.mark.xfail(reason=case.waits, strict=True)] if case.waits else [])
+            for case in table for at in case.at]
+
+
+def found(agent):
+    """What the engine finds in the file that every version knows."""
+    files = agent.root / "files"
+    files.mkdir(exist_ok=True)
+    (files / "known").write_bytes(lab_site.KNOWN["Test.One"])
+    done = parts.run("yagura", "--json", "--root", agent.root, "agent", "scan", files, check=False)
+    return [f["signature"] for f in json.loads(done.stdout.splitlines()[-1])["found"]]
+
+
+def last_event(lab):
+    return lab.manager.events(limit=1)[0]["seq"]
+
+
+def _told(case, failure):
+    """The sentence of a failure, which is the case's."""
+    assert failure["cause"] == case.cause, failure
+    told = failure["sentence"]
+    assert told and "\n" not in told
+    for word in case.says:
+        assert word in told, told
+    return told
+
+
+def _events_say(lab, since, case, told, wanted):
+    """Each wanted event is there, and says the same in both languages."""
+    for lang in ("en", "ja"):
+        words = CAUSES[case.cause][lang][0]
+        events = {e["id"]: e for e in lab.manager.events(lang=lang) if e["seq"] > since}
+        for number in wanted:
+            assert number in events, sorted(events)
+            assert words in events[number]["description"], events[number]
+            assert events[number]["params"]["cause"] == case.cause
+            assert events[number]["params"]["detail"] == told
+
+
+def computer_fails(lab, name, case, wanted, relays=None):
+    agent = lab.agents[name]
+    since, live = last_event(lab), agent.lib()
+    case.fault(lab, name)
+    result = lab.run(name, relays)
+    assert result["outcome"] == "failed", result
+    told = _told(case, result)
+    _events_say(lab, since, case, told, wanted)
+    assert told in agent.log("iaurelay.log" if name == "relay" else "iau.log")
+    assert agent.lib() == live
+    assert found(agent) == ["Test.One"]
+
+
+def computer_is_well(lab, name, relays=None):
+    assert lab.run(name, relays)["outcome"] == "success"
+    agent = lab.agents[name]
+    assert agent.components() == {"am-pattern": lab.version}
+    assert found(agent) == ["Test.One"]
+
+
+def manager_fails(lab, case):
+    newest, since = lab.newest(), last_event(lab)
+    case.fault(lab, "manager")
+    event, failure = lab.check()
+    assert failure, event
+    told = _told(case, failure)
+    _events_say(lab, since, case, told, {CHECK_FAILED})
+    assert told in lab.manager.process.tail(200)
+    assert lab.newest() == newest
+
+
+def manager_is_well(lab):
+    event, failure = lab.check()
+    assert failure is None, (event, failure)
+    assert lab.newest() == {"am-pattern": lab.version}
