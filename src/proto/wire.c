@@ -103,29 +103,33 @@ static const struct member status[] = {
 	{0},
 };
 
+/* What is malformed here fails the whole heartbeat; newer members are looked at by who uses them (src/agent), each
+ * by itself.
+ */
 static const struct member settings_relay[] = {
-	{.name = "id", .kind = UUID},
-	{.name = "urls", .kind = TEXTS, .max = 64},
+	{.name = "id", .kind = NAME, .need = MAY, .max = 64},
+	{.name = "urls", .kind = TEXTS, .need = MAY, .max = 64},
 	{0},
 };
 
 static const struct member settings_source[] = {
-	{.name = "url", .kind = NAME, .max = 1023},
+	{.name = "url", .kind = NAME, .need = MAY, .max = 1023},
 	{.name = "ca", .kind = TEXT, .need = NULL_OK, .max = BUNDLE_MAX},
 	{0},
 };
 
 static const struct member settings_update[] = {
-	{.name = "tries", .kind = INTEGER, .min = 1, .max = 100},
-	{.name = "timeout_s", .kind = INTEGER, .min = 1, .max = 3600},
+	{.name = "tries", .kind = INTEGER, .need = MAY, .min = 1, .max = 100},
+	{.name = "timeout_s", .kind = INTEGER, .need = MAY, .min = 1, .max = 3600},
 	{0},
 };
 
 static const struct member settings[] = {
-	{.name = "relays", .kind = OBJECTS, .max = 1000, .members = settings_relay},
+	{.name = "relays", .kind = OBJECTS, .need = MAY, .max = 1000, .members = settings_relay},
+	{.name = "parents", .kind = OBJECTS, .need = MAY, .max = 1000, .members = settings_relay},
 	{.name = "source", .kind = OBJECT, .need = NULL_OK, .members = settings_source},
-	{.name = "direct_fallback", .kind = BOOLEAN},
-	{.name = "update", .kind = OBJECT, .members = settings_update},
+	{.name = "direct_fallback", .kind = BOOLEAN, .need = MAY},
+	{.name = "update", .kind = OBJECT, .need = MAY, .members = settings_update},
 	{0},
 };
 
