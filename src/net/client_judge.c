@@ -74,11 +74,44 @@ static long number_of(const struct yg_client_call *call, CURLINFO what)
 	return number;
 }
 
+/* A connection that was kept from an earlier request has no times, and opened no socket. */
+static bool is_kept(const struct yg_client_call *call)
+{
+	const char *address = NULL;
+	(void)curl_easy_getinfo(call->easy, CURLINFO_PRIMARY_IP, &address);
+	return call->sockets == 0 && address && address[0];
+}
+
 /* libcurl's versions differ in whether a connection that waits for the proxy's tunnel is one. */
 static bool is_connected(const struct yg_client_call *call)
 {
+	if (is_kept(call))
+		return true;
 	return has_tunnel(call) ? number_of(call, CURLINFO_HTTP_CONNECTCODE) / 100 == 2
 				: time_of(call, CURLINFO_CONNECT_TIME_T) > 0;
+}
+
+static bool in_handshake(const struct yg_client_call *call)
+{
+	return is_https(call) && !is_kept(call) && time_of(call, CURLINFO_APPCONNECT_TIME_T) == 0;
+}
+
+/* The address of a kept connection, too. */
+static void note_address(struct yg_client_call *call)
+{
+	const char *address = NULL;
+	(void)curl_easy_getinfo(call->easy, CURLINFO_PRIMARY_IP, &address);
+	if (is_kept(call))
+		(void)!yg_str_put(call->tried, sizeof(call->tried), "%s port %ld", address,
+			number_of(call, CURLINFO_PRIMARY_PORT));
+}
+
+/* Where redirects led to, else what was asked for. */
+static const char *url_of(const struct yg_client_call *call)
+{
+	const char *end = NULL;
+	(void)curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &end);
+	return end && number_of(call, CURLINFO_REDIRECT_COUNT) > 0 ? end : call->url;
 }
 
 /* "https://portal.example/login?x" -> "portal.example"; "" for a path. */
@@ -152,7 +185,7 @@ static int fail(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 	bool proxys_tls = is_proxys_tls(call);
 	const struct yg_tls_seen *tls = proxys_tls ? &call->proxy_tls : &call->tls;
 	struct yg_failure seen = {
-		.url = call->url,
+		.url = url_of(call),
 		.proxy = client->proxy.url[0] ? client->proxy.url : NULL,
 		.address = call->tried,
 		.curl = (int)code,
@@ -171,7 +204,7 @@ static int fail(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 		.proxys_tls = proxys_tls,
 		.tunnel = has_tunnel(call),
 		.connected = is_connected(call),
-		.handshake = is_https(call) && time_of(call, CURLINFO_APPCONNECT_TIME_T) == 0,
+		.handshake = in_handshake(call),
 		.credentials = client->proxy_user != NULL,
 		.auth = call->auth,
 		.squid = call->squid,
@@ -212,6 +245,7 @@ static void fill_reply(struct yg_client_call *call)
 int client_judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 {
 	fill_reply(call);
+	note_address(call);
 	const int status = call->reply.status;
 	if (call->local.code) {
 		*err = call->local;

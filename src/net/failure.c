@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/mem.h"
 #include "core/str.h"
 #include "net/failure_impl.h"
 
@@ -153,6 +154,9 @@ static int say_timeout(const struct yg_failure *seen, struct yg_err *err)
 			"no connection within %.1f s", waited_s);
 	if (seen->handshake)
 		return failure_tls_timeout(seen, err);
+	if (seen->status == 0)
+		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.timeout",
+			"connected, but no answer came within %.1f s", waited_s);
 	if (seen->slow)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.slow",
 			"too slow: %llu bytes in %.1f s; given up", (unsigned long long)seen->size,
@@ -162,21 +166,34 @@ static int say_timeout(const struct yg_failure *seen, struct yg_err *err)
 		(unsigned long long)seen->size);
 }
 
+/* source  libcurl's messages, lib/http_chunks.c, lib/http.c: it has no code of its own for these */
+static bool is_malformed(const struct yg_failure *seen)
+{
+	static const char *const words[] = {"chunk", "HTTP/0.9", "header", "status line",
+		"Content-Length", "Unsupported HTTP"};
+	for (size_t i = 0; i < YG_COUNT(words); i++)
+		if (strcasestr(seen->detail, words[i]))
+			return true;
+	return seen->endless;
+}
+
+static int say_malformed(const struct yg_failure *seen, struct yg_err *err)
+{
+	return FAILURE_SAY(seen, err, YG_EAGAIN, "http.malformed",
+		"what answers there does not speak HTTP correctly: %.140s",
+		seen->endless ? "headers without end" : seen->detail);
+}
+
 static int say_broken(const struct yg_failure *seen, struct yg_err *err)
 {
+	if (is_malformed(seen))
+		return say_malformed(seen, err);
 	if (seen->status >= 200)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.short_body",
 			"the connection ended after %llu bytes of the answer",
 			(unsigned long long)seen->size);
 	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.reset",
 		"the connection was cut before an answer: %.140s", seen->detail);
-}
-
-static int say_protocol(const struct yg_failure *seen, struct yg_err *err)
-{
-	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.protocol",
-		"what answers there does not speak HTTP: %.140s",
-		seen->endless ? "headers without end" : seen->detail);
 }
 
 static int say_large(const struct yg_failure *seen, struct yg_err *err)
@@ -195,7 +212,7 @@ static int say_curl(const struct yg_failure *seen, struct yg_err *err)
 		if (moved)
 			return failure_http_redirect(seen, err);
 		if (seen->connected)
-			return say_protocol(seen, err);
+			return say_malformed(seen, err);
 		return FAILURE_SAY(seen, err, YG_EFORMAT, "net.url",
 			"not a URL that is used here: %.140s", seen->detail);
 	case CURLE_COULDNT_RESOLVE_PROXY:
@@ -220,16 +237,14 @@ static int say_curl(const struct yg_failure *seen, struct yg_err *err)
 		return failure_tls_handshake(seen, err);
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:
-		return say_protocol(seen, err);
+		return say_malformed(seen, err);
 	case CURLE_PROXY:
 		return failure_proxy_socks(seen, err);
-	case CURLE_WRITE_ERROR:
-		if (seen->endless)
-			return say_protocol(seen, err);
-		break;
 	default:
 		break;
 	}
+	if (is_malformed(seen))
+		return say_malformed(seen, err);
 	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.failed", "%.160s", seen->detail);
 }
 
@@ -243,7 +258,7 @@ static void fill_texts(struct yg_failure *seen)
 	const char **const texts[] = {&seen->address, &seen->subject, &seen->issuer, &seen->detail,
 		&seen->type, &seen->auth, &seen->squid, &seen->title, &seen->encoding,
 		&seen->other_host};
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+	for (size_t i = 0; i < YG_COUNT(texts); i++)
 		*texts[i] = text_of(*texts[i]);
 }
 

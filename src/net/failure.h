@@ -10,19 +10,19 @@
  * describes what it saw, and gets one cause and one sentence, the same everywhere. Causes:
  *
  * net.url net.dns net.dns_server net.no_address net.refused net.unreachable net.timeout net.slow
- * net.reset net.short_body net.protocol net.failed
+ * net.reset net.short_body net.failed
  * proxy.url proxy.dns proxy.refused proxy.unreachable proxy.timeout proxy.auth proxy.credentials
  * proxy.forbidden proxy.upstream proxy.certificate proxy.failed
  * tls.untrusted tls.intercepted tls.self_signed tls.expired tls.not_yet tls.name tls.peer_identity
  * tls.revoked tls.rejected_us tls.timeout tls.failed tls.pin tls.ca, and clock.wrong
  * http.maintenance http.busy http.forbidden http.not_found http.status http.block_page
- * http.portal http.encoding http.too_large http.redirect
+ * http.portal http.malformed http.encoding http.too_large http.redirect
  *
  * (net.url, proxy.url, tls.ca are found before there is a transfer.) Texts may be NULL, but for the
  * URL.
  */
 struct yg_failure {
-	const char *url;     /* as asked */
+	const char *url;     /* as asked, or where redirects led */
 	const char *proxy;   /* URL without credentials; NULL: none */
 	const char *address; /* tried, "10.0.0.5 port 4122"; "" when it did not come to that */
 	int curl;            /* CURLcode; 0: the transfer itself worked */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <errno.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,10 @@ int failure_tls_verify(const struct yg_failure *seen, struct yg_err *err)
 		return FAILURE_SAY(seen, err, YG_EUNTRUSTED, "tls.peer_identity",
 			"want the peer %.80s, have the certificate of %.100s",
 			seen->want_peer ? seen->want_peer : "?", seen->subject);
+	case X509_V_ERR_INVALID_PURPOSE:
+		return FAILURE_SAY(seen, err, YG_EUNTRUSTED, "tls.peer_identity",
+			"want the certificate of a server, have one for another purpose: %.100s",
+			seen->subject);
 	case X509_V_ERR_UNSPECIFIED:
 		return FAILURE_SAY(seen, err, YG_EUNTRUSTED, "tls.pin",
 			"the CA is not the one that was named; the certificate was issued by %.100s",
@@ -105,11 +110,22 @@ int failure_tls_timeout(const struct yg_failure *seen, struct yg_err *err)
 		(double)seen->waited_ms / 1000);
 }
 
+/* source  libcurl's lib/vtls/openssl.c */
+static bool was_cut(const struct yg_failure *seen)
+{
+	return seen->sys == ECONNRESET || seen->sys == EPIPE ||
+		strstr(seen->detail, "SSL_ERROR_SYSCALL") ||
+		strstr(seen->detail, "unexpected eof") || strstr(seen->detail, "reset by peer");
+}
+
 int failure_tls_handshake(const struct yg_failure *seen, struct yg_err *err)
 {
 	if (seen->proxys_tls)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, "proxy.failed",
 			"no TLS connection to the proxy: %.160s", seen->detail);
+	if (was_cut(seen))
+		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.reset",
+			"the connection was cut in the TLS handshake: %.120s", seen->detail);
 	return FAILURE_SAY(seen, err, YG_EAGAIN, "tls.failed", "no TLS connection: %.160s",
 		seen->detail);
 }
