@@ -8,20 +8,23 @@ _yagura() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
+		--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
 	done
 	case $previous in
-	--root|--ca|--config|--bundle) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
+	--root|--ca|--config|--bundle|--out) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
+	--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
 	'agent update' | 'agent update '*) options+=' --bundle' ;;
 	'agent events' | 'agent events '*) options+=' --limit' ;;
+	'agent log' | 'agent log '*) options+=' --role --level --limit' ;;
+	'agent log-level' | 'agent log-level '*) options+=' --role' ;;
+	'agent diagnostic-package' | 'agent diagnostic-package '*) options+=' --out' ;;
 	'diagnose' | 'diagnose '*) options+=' --log' ;;
 	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
 	'rollback' | 'rollback '*) options+=' --wait' ;;
@@ -39,7 +42,7 @@ _yagura() {
 		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
-		agent) words='activate components events release-hold repair rollback scan status update' ;;
+		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status update' ;;
 		computers) words='delete' ;;
 		keys) words='create delete' ;;
 		policies) words='assign delete send set show' ;;

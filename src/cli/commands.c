@@ -2,6 +2,7 @@
 #include "cli/agent.h"
 #include "cli/cli.h"
 #include "cli/diagnose.h"
+#include "cli/logs.h"
 #include "cli/manager.h"
 
 #define MANY ARGS_WORDS_MAX
@@ -89,6 +90,29 @@ static const struct args_option diagnose[] = {
 	{0},
 };
 
+static const struct args_option log_options[] = {
+	{"--role", "ROLE", {"only of this process", "指定したプロセスのみ"}},
+	{"--level", "LEVEL",
+		{"up to error, warn, notice, info, debug or trace; all",
+			"error、warn、notice、info、debug、traceまで (初期値: すべて)"}},
+	{"--limit", "N", {"only the last N lines", "最後のN行のみ"}},
+	{0},
+};
+
+static const struct args_option log_level_options[] = {
+	{"--role", "ROLE",
+		{"of this process: parent, session, install, …; of all",
+			"指定したプロセス (parent、session、installなど) のみ (初期値: すべて)"}},
+	{0},
+};
+
+static const struct args_option package_options[] = {
+	{"--out", "FILE",
+		{"where to; a name with host and time in this folder",
+			"保存先 (初期値: 現在のフォルダにホスト名と時刻を含む名前で保存)"}},
+	{0},
+};
+
 const struct args_command cli_commands[] = {
 	{"agent status", "", 0, 0, NULL, agent_status,
 		{"state of the agent on this computer", "このコンピュータのAgentの状態"}},
@@ -112,6 +136,15 @@ const struct args_command cli_commands[] = {
 			"保存されているコンポーネントを確認、修復する"}},
 	{"agent events", "", 0, 0, agent_events_options, agent_events,
 		{"its newest events", "最新のイベント"}},
+	{"agent log", "", 0, 0, log_options, logs_show,
+		{"the last lines of all its processes, at every level",
+			"全プロセスの直近のログ (全レベル)"}},
+	{"agent log-level", "[LEVEL]", 0, 1, log_level_options, logs_level,
+		{"show or change what is logged: error, warn, notice, info or debug",
+			"ログレベルの表示、変更 (error、warn、notice、info、debug)"}},
+	{"agent diagnostic-package", "", 0, 0, package_options, logs_package_agent,
+		{"a zip file for support, without secrets; also when the agent does not run",
+			"サポート用の診断パッケージ (zip、機密情報なし) を作成する (Agent停止中も可)"}},
 	{"diagnose", "[FILE]...", 0, MANY, diagnose, diagnose_run,
 		{"what is wrong, and what helps; exit status 1 when something is",
 			"問題と対処方法を調べる (問題がある場合の終了ステータスは1)"}},

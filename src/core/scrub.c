@@ -173,7 +173,7 @@ static bool is(const char *name, size_t len, const char *word)
 
 static bool is_password(const char *name, size_t len)
 {
-	static const char *const words[] = {"password", "passwd", "passphrase", "pwd", "secret"};
+	static const char *const words[] = {"password", "passphrase", "secret"};
 	for (size_t i = 0; i < YG_COUNT(words); i++)
 		if (ends_in(name, len, words[i]))
 			return true;
@@ -183,7 +183,7 @@ static bool is_password(const char *name, size_t len)
 static bool is_secret(const char *name, size_t len)
 {
 	static const char *const words[] = {"token", "credential", "credentials", "api_key",
-		"apikey", "api-key", "private_key", "privatekey"};
+		"apikey", "api-key", "private_key", "privatekey", "passwd", "pwd"};
 	for (size_t i = 0; i < YG_COUNT(words); i++)
 		if (ends_in(name, len, words[i]))
 			return true;
@@ -258,7 +258,7 @@ static void value(struct scrub *s, const char *name, size_t len)
 		hide(s, quoted(s, quote, slashes));
 		return;
 	}
-	/* "token: want 43 characters" is a sentence. */
+	/* "token: want 43 characters" is a sentence, "passwd: files" says where users are looked up. */
 	if (!equals && space && !password)
 		return;
 	keep(s, at);
