@@ -56,6 +56,7 @@ static const struct {
 	{YG_WORDS_PHASE, "relays", {"relays", "Relayのアップデート"}},
 	{YG_WORDS_PHASE, "agents", {"agents", "Agentでの実行"}},
 	{YG_WORDS_PHASE, "waiting", {"waiting", "待機"}},
+	{YG_WORDS_PHASE, "compare", {"comparing", "照合"}},
 	{YG_WORDS_PHASE, "metadata", {"metadata", "メタデータの確認"}},
 	{YG_WORDS_PHASE, "snapshot", {"snapshot", "現在の状態の保存"}},
 	{YG_WORDS_PHASE, "fetch", {"fetch", "取得"}},

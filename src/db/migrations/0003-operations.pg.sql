@@ -42,6 +42,10 @@ CREATE TABLE job_groups (
 	sentence TEXT NOT NULL,
 	PRIMARY KEY (job, in_group)
 );
+-- What runs goes on as one group: the parts' in_group is ''.
+INSERT INTO job_groups (job, in_group, name, parent, depth, relays, state, aim, cause, sentence)
+	SELECT id, '', 'default', '', 0, relays, CASE phase WHEN 'relays' THEN 'asked' ELSE 'ready' END, aim, '', ''
+	FROM jobs WHERE state = 'running' AND kind = 'update';
 -- Who cancelled it, or NULL.
 ALTER TABLE jobs ADD COLUMN cancelled TEXT;
 -- ref: the id of a relay's own run when it is not the job's relay_ref (it was asked a second time).

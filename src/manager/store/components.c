@@ -21,6 +21,55 @@ json_t *store_component_newest(struct store *store, struct yg_err *err)
 	return store_parse(text);
 }
 
+#define EARLIER     "newest_earlier" /* fact: array of digests, the last one first */
+#define EARLIER_MAX 50
+
+static int earlier(struct store *store, json_t **out, struct yg_err *err)
+{
+	char *text YG_AUTO(mem) = NULL;
+	struct yg_err absent = {0};
+	if (store_fact_get(store, EARLIER, &text, &absent) < 0 && absent.code != YG_EABSENT) {
+		*err = absent;
+		return -1;
+	}
+	return store_give(text ? store_parse(text) : json_array(), out, err);
+}
+
+static int find_set(const json_t *list, const char *set)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (strcmp(json_string_value(json_array_get(list, i)), set) == 0)
+			return (int)i;
+	return -1;
+}
+
+int store_component_was_newest(struct store *store, const char *set, bool *out, struct yg_err *err)
+{
+	json_t *list YG_AUTO(yg_json) = NULL;
+	if (earlier(store, &list, err) < 0)
+		return -1;
+	*out = find_set(list, set) >= 0;
+	return 0;
+}
+
+/* `now` is the newest, `old` (or NULL) no longer. */
+static int keep_earlier(struct store *store, const char *old, const char *now, struct yg_err *err)
+{
+	json_t *list YG_AUTO(yg_json) = NULL;
+	if (earlier(store, &list, err) < 0)
+		return -1;
+	int again = find_set(list, now);
+	if (again >= 0)
+		(void)json_array_remove(list, (size_t)again);
+	if (old && json_array_insert_new(list, 0, json_string(old)) < 0)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	while (json_array_size(list) > EARLIER_MAX)
+		(void)json_array_remove(list, EARLIER_MAX);
+	char *text YG_AUTO(mem) = yg_json_text(list);
+	return text ? store_fact_put(store, EARLIER, text, err)
+		    : yg_fail(err, YG_ESYSTEM, "out of memory");
+}
+
 static int check(const json_t *args, struct yg_err *err)
 {
 	const char *set;
@@ -71,7 +120,9 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 		store_fact_put(store, "check_failed", "null", err) < 0 ||
 		store_alert_well(store, "check_failed", "", "success", err) < 0)
 		return -1;
-	if (changed && store_fact_put(store, "newest_since", moment, err) < 0)
+	if (changed &&
+		(store_fact_put(store, "newest_since", moment, err) < 0 ||
+			keep_earlier(store, old, set, err) < 0))
 		return -1;
 	if (changed) {
 		json_t *was = json_object_get(before, "components");

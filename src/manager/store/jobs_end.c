@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "core/str.h"
+#include "crypto/random.h"
+#include "manager/store/alerts.h"
 #include "proto/cause.h"
 #include "proto/wire.h"
 
@@ -93,15 +95,8 @@ static int tell(struct store *store, const struct job *job, const struct job_par
 		id = good ? 20010 : 740;
 		break;
 	}
-	if (part->relay && good)
-		return 0; /* 1601 comes once, for the group */
-	if (part->relay &&
-		store_event(store, 1602, part->computer, job->id,
-			json_pack("{s:s, s:s, s:s, s:s}", "group", JOB_GROUP, "computer",
-				part->name, "cause", cause, "detail", detail),
-			err) < 0)
-		return -1;
-	if (id == 0)
+	/* A relay's good end: 1601 comes once, for the group. */
+	if (id == 0 || (part->relay && good))
 		return 0;
 	json_t *params = json_pack("{s:s}", "computer", part->name);
 	if (!good) {
@@ -126,8 +121,8 @@ static int run_again(struct store *store, const struct job *job, const struct jo
 	const char *which = job_part_word(part);
 	if (job_part_meets(store, part->computer, which, other, err) < 0 ||
 		yg_db_exec(store->db,
-			"UPDATE job_computers SET joined = $4, state = 'waiting', phase = 'waiting', done = 0, total = "
-			"0 WHERE job = $1 AND computer = $2 AND part = $3",
+			"UPDATE job_computers SET joined = $4, state = 'waiting', phase = 'waiting', what = '', "
+			"done = 0, total = 0, bytes = 0, bytes_of = 0, left_s = NULL WHERE job = $1 AND computer = $2 AND part = $3",
 			YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
 				yg_db_text(which), yg_db_text(other[0] ? other : NULL)),
 			NULL, err) < 0)
@@ -158,19 +153,20 @@ int job_newest_since(struct store *store, const struct job *job, const json_t *n
 	return 0;
 }
 
-/* Does this job want more than the run that it joined came to? `ran` is the other job. */
-static bool fell_short(const struct job *job, const struct job *ran, const struct job_part *part,
+/* Does this job want more than the run that it joined came to? ran: in the other job. */
+static bool fell_short(const struct job *job, const struct job_part *ran, bool ran_cancelled,
 	const struct job_result *result, const char *want)
 {
-	/* A schedule stops at a hold, a person does not. */
+	/* A schedule stops at a hold, a person does not; and who cancelled the other job did not mean this one. */
 	if (strcmp(result->outcome, "cancelled") == 0)
-		return job_was_held(result->outcome, result->cause) && !job->scheduled;
+		return ran_cancelled ||
+			(job_was_held(result->outcome, result->cause) && !job->scheduled);
 	if (want[0] == '\0')
 		return false;
 	if (strcmp(result->outcome, "success") == 0)
 		return strcmp(job_set_of(result->detail), want) != 0;
 	/* What failed for one set may succeed for the next; a relay always aims at the newest. */
-	return !part->relay && strcmp(ran->aim, want) != 0;
+	return !ran->relay && strcmp(ran->aim, want) != 0;
 }
 
 /* A part's row gets its end. *changed is 0 when it had one. */
@@ -180,7 +176,7 @@ static int end_row(struct store *store, const struct job *job, const struct job_
 	char *detail YG_AUTO(mem) = result->detail ? yg_json_text(result->detail) : NULL;
 	return yg_db_exec(store->db,
 		"UPDATE job_computers SET state = $4, final = 1, phase = 'done', cause = $5, sentence = $6, "
-		"detail = $7, ended = $8 WHERE job = $1 AND computer = $2 AND part = $3 AND final = 0",
+		"detail = $7, ended = $8, left_s = NULL WHERE job = $1 AND computer = $2 AND part = $3 AND final = 0",
 		YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
 			yg_db_text(job_part_word(part)), yg_db_text(result->outcome),
 			yg_db_text(result->cause), yg_db_text(result->sentence), yg_db_text(detail),
@@ -191,7 +187,8 @@ static int end_row(struct store *store, const struct job *job, const struct job_
 int job_part_settle(struct store *store, const struct job *job, const struct job_part *part,
 	struct yg_err *err)
 {
-	if (part->relay ? job->check_until > store->clock_s : strcmp(job->phase, "agents") != 0)
+	if (strcmp(part->group_state, part->relay ? "asked" : "ready") != 0 ||
+		(part->relay && job->check_until > store->clock_s))
 		return 0;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
@@ -206,32 +203,34 @@ int job_part_settle(struct store *store, const struct job *job, const struct job
 		return more;
 	json_t *detail YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 3));
 	const struct job_result result = {yg_rows_text(rows, 0), yg_rows_text(rows, 1),
-		yg_rows_text(rows, 2), json_is_object(detail) ? detail : NULL};
+		yg_rows_text(rows, 2), json_is_object(detail) ? detail : NULL, false};
 
 	char want[65];
-	struct job ran YG_AUTO(job) = {0};
+	struct job other YG_AUTO(job) = {0};
+	struct job_part ran = {0};
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
-	if (!newest || job_load(store, part->joined, &ran, err) < 0 ||
+	if (!newest || job_load(store, part->joined, &other, err) < 0 ||
+		job_part_load(store, part->joined, part->computer, part->relay, &ran, err) < 0 ||
 		job_newest_since(store, job, newest, want, err) < 0)
 		return -1;
 	if (!part->relay)
-		memcpy(want, job->aim, sizeof(want));
-	if (fell_short(job, &ran, part, &result, want))
+		memcpy(want, part->aim, sizeof(want));
+	if (fell_short(job, &ran, other.cancelled[0] != '\0', &result, want))
 		return run_again(store, job, part, err);
 	/* Its events came with the run itself. */
 	int64_t changed = 0;
 	return end_row(store, job, part, &result, &changed, err);
 }
 
-int job_parts_settle(struct store *store, const struct job *job, bool relays, struct yg_err *err)
+int job_parts_settle(struct store *store, const struct job *job, const char *word,
+	const char *group, struct yg_err *err)
 {
 	struct job_part *parts YG_AUTO(mem) = NULL;
 	size_t count = 0;
-	if (job_parts_open(store, job->id, &parts, &count, err) < 0)
+	if (job_parts_open(store, job->id, word, group, &parts, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if (parts[i].joined[0] && parts[i].relay == relays &&
-			job_part_settle(store, job, &parts[i], err) < 0)
+		if (parts[i].joined[0] && job_part_settle(store, job, &parts[i], err) < 0)
 			return -1;
 	return 0;
 }
@@ -253,13 +252,31 @@ static int pass_on(struct store *store, const struct job *job, const struct job_
 	json_array_foreach(jobs, i, id)
 	{
 		struct job other YG_AUTO(job) = {0};
-		struct job_part waiting = *part;
-		memcpy(waiting.joined, job->id, sizeof(waiting.joined));
+		struct job_part waiting = {0};
 		if (job_load(store, json_string_value(id), &other, err) < 0 ||
+			job_part_load(store, other.id, part->computer, part->relay, &waiting, err) <
+				0 ||
 			job_part_settle(store, &other, &waiting, err) < 0 ||
 			job_advance(store, other.id, err) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* A relay whose own run failed is told of once, though its agent's part fails with it. */
+static int told_as_relay(struct store *store, const struct job *job, const struct job_part *part,
+	const struct job_result *result, bool *out, struct yg_err *err)
+{
+	int64_t count = 0;
+	*out = false;
+	if (!result->elsewhere || part->relay)
+		return 0;
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM job_computers WHERE job = $1 AND computer = $2 AND part = 'relay' AND "
+		    "state = 'failed'",
+		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer)), &count, err) < 0)
+		return -1;
+	*out = count > 0;
 	return 0;
 }
 
@@ -273,25 +290,120 @@ int job_part_end(struct store *store, const struct job *job, const struct job_pa
 		return 0;
 	/* What the agent has not fetched yet it need not run any more. */
 	if (yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1 AND job = $2",
-		    YG_DB_ARGS(yg_db_text(part->computer),
-			    yg_db_text(part->relay ? job->relay_ref : job->id)),
-		    NULL, err) < 0)
+		    YG_DB_ARGS(yg_db_text(part->computer), yg_db_text(part->ref)), NULL, err) < 0)
 		return -1;
-	if (tell(store, job, part, result, err) < 0)
+	bool told;
+	if (told_as_relay(store, job, part, result, &told, err) < 0 ||
+		(!told && tell(store, job, part, result, err) < 0))
+		return -1;
+	if (job->kind == YG_JOB_UPDATE && !result->elsewhere &&
+		store_alerts_result(store, part->computer, part->relay, result->outcome,
+			result->cause, err) < 0)
 		return -1;
 	return part->joined[0] ? 0 : pass_on(store, job, part, err);
 }
 
-int job_parts_fail(struct store *store, const struct job *job, bool relays_only,
+int job_parts_end(struct store *store, const struct job *job, const char *word, const char *group,
 	const struct job_result *result, struct yg_err *err)
 {
 	struct job_part *parts YG_AUTO(mem) = NULL;
 	size_t count = 0;
-	if (job_parts_open(store, job->id, &parts, &count, err) < 0)
+	if (job_parts_open(store, job->id, word, group, &parts, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if ((!relays_only || parts[i].relay) &&
-			job_part_end(store, job, &parts[i], result, err) < 0)
+		if (job_part_end(store, job, &parts[i], result, err) < 0)
 			return -1;
+	return 0;
+}
+
+/* The relay runs once more, under another id: it would not do the same job twice. */
+static int ask_again(struct store *store, const struct job *job, const struct job_part *part,
+	struct yg_err *err)
+{
+	struct job_part again = *part;
+	if (yg_random_uuid(again.ref, err) < 0 ||
+		yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1 AND job = $2",
+			YG_DB_ARGS(yg_db_text(part->computer), yg_db_text(part->ref)), NULL,
+			err) < 0 ||
+		yg_db_exec(store->db,
+			"UPDATE job_computers SET ref = $3, detail = NULL, state = 'waiting', phase = 'waiting', what "
+			"= '', done = 0, total = 0, bytes = 0, bytes_of = 0, left_s = NULL WHERE job = $1 AND computer "
+			"= $2 AND part = 'relay'",
+			YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
+				yg_db_text(again.ref)),
+			NULL, err) < 0)
+		return -1;
+	/* Which of the two is behind? The Manager looks again, too. */
+	if (store->has_content) {
+		store->check_content = true;
+		if (yg_db_exec(store->db, "UPDATE jobs SET check_until = $2 WHERE id = $1",
+			    YG_DB_ARGS(yg_db_text(job->id),
+				    yg_db_int(store->clock_s + JOB_CHECK_S)),
+			    NULL, err) < 0)
+			return -1;
+	}
+	return job_part_send(store, job, &again, err);
+}
+
+static int keep_answer(struct store *store, const struct job *job, const struct job_part *part,
+	const json_t *detail, struct yg_err *err)
+{
+	char *text YG_AUTO(mem) = detail ? yg_json_text(detail) : strdup("{}");
+	if (!text)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	return yg_db_exec(store->db,
+		"UPDATE job_computers SET detail = $3, state = 'running', phase = 'compare' WHERE job = $1 AND "
+		"computer = $2 AND part = 'relay' AND final = 0",
+		YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer), yg_db_text(text)), NULL,
+		err);
+}
+
+int job_relay_answer(struct store *store, const struct job *job, const struct job_part *part,
+	const struct job_result *result, struct yg_err *err)
+{
+	if (job->check_until > store->clock_s)
+		return keep_answer(store, job, part, result->detail, err);
+	char want[65];
+	const char *have = job_set_of(result->detail);
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
+	if (!newest || job_newest_since(store, job, newest, want, err) < 0)
+		return -1;
+	bool again = strcmp(part->ref, job->relay_ref) != 0;
+	if (want[0] == '\0' || have[0] == '\0' || strcmp(want, have) == 0 || again)
+		return job_part_end(store, job, part, result, err);
+	return ask_again(store, job, part, err);
+}
+
+int job_relays_answered(struct store *store, const struct job *job, const char *group,
+	struct yg_err *err)
+{
+	json_t *answers YG_AUTO(yg_json) = json_array();
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT computer, detail FROM job_computers WHERE job = $1 AND part = 'relay' AND final = 0 "
+		    "AND detail IS NOT NULL AND in_group = $2 ORDER BY computer",
+		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(group)), &rows, err) < 0)
+		return -1;
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0)
+		if (store_add(answers,
+			    json_pack("[s, o]", yg_rows_text(rows, 0),
+				    store_parse(yg_rows_text(rows, 1))),
+			    err) < 0)
+			return -1;
+	if (more < 0)
+		return -1;
+	size_t i;
+	json_t *answer;
+	json_array_foreach(answers, i, answer)
+	{
+		struct job_part part = {0};
+		const struct job_result good = {"success", "", "", json_array_get(answer, 1),
+			false};
+		if (job_part_load(store, job->id, json_string_value(json_array_get(answer, 0)),
+			    true, &part, err) < 0 ||
+			job_relay_answer(store, job, &part, &good, err) < 0)
+			return -1;
+	}
 	return 0;
 }

@@ -8,10 +8,9 @@
 
 /* A job is made. */
 
-#define CHECK_S    60 /* longest wait for the Manager's own look at the content */
 #define SCAN_PATHS 100
 
-/* [[id, name]] of the computers that are asked. */
+/* [[id, name, relay group]] of the computers that are asked. */
 static int chosen(struct store *store, const json_t *args, json_t **out, struct yg_err *err)
 {
 	const json_t *which = json_object_get(args, "computers");
@@ -19,15 +18,16 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 	if (json_is_string(which) && strcmp(json_string_value(which), "all") == 0) {
 		struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 		if (yg_db_query(store->db,
-			    "SELECT id, name FROM computers WHERE deleted = 0 AND activated IS NOT NULL ORDER BY "
-			    "id",
+			    "SELECT c.id, c.name, " JOB_GROUP_OF
+			    " FROM computers c WHERE c.deleted = 0 AND c.activated "
+			    "IS NOT NULL ORDER BY c.id",
 			    YG_DB_NO_ARGS, &rows, err) < 0)
 			return -1;
 		int more;
 		while ((more = yg_rows_next(rows, err)) > 0)
 			if (store_add(list,
-				    json_pack("[s, s]", yg_rows_text(rows, 0),
-					    yg_rows_text(rows, 1)),
+				    json_pack("[s, s, s]", yg_rows_text(rows, 0),
+					    yg_rows_text(rows, 1), yg_rows_text(rows, 2)),
 				    err) < 0)
 				return -1;
 		if (more < 0)
@@ -52,7 +52,13 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 			(void)json_object_set_new(seen, id, json_true());
 			if (store_computer_name(store, id, name, err) < 0)
 				return yg_wrap(err, "computers[%zu]", i);
-			if (store_add(list, json_pack("[s, s]", id, name), err) < 0)
+			json_t *group YG_AUTO(yg_json) = NULL;
+			if (store_texts(store,
+				    "SELECT " JOB_GROUP_OF " FROM computers c WHERE c.id = $1",
+				    YG_DB_ARGS(yg_db_text(id)), &group, err) < 0 ||
+				store_add(list,
+					json_pack("[s, s, O]", id, name, json_array_get(group, 0)),
+					err) < 0)
 				return -1;
 		}
 	}
@@ -87,7 +93,7 @@ static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, 
 }
 
 static int add_part(struct store *store, const struct job *job, const char *computer, bool relay,
-	char joined[40], struct yg_err *err)
+	const char *group, char joined[40], struct yg_err *err)
 {
 	const char *part = relay ? "relay" : "agent";
 	joined[0] = '\0';
@@ -95,40 +101,63 @@ static int add_part(struct store *store, const struct job *job, const char *comp
 		return -1;
 	return yg_db_exec(store->db,
 		"INSERT INTO job_computers (job, computer, part, state, final, phase, done, total, cause, "
-		"sentence, joined) VALUES ($1, $2, $3, 'waiting', 0, 'waiting', 0, 0, '', '', $4)",
+		"sentence, joined, in_group) VALUES ($1, $2, $3, 'waiting', 0, 'waiting', 0, 0, '', '', $4, $5)",
 		YG_DB_ARGS(yg_db_text(job->id), yg_db_text(computer), yg_db_text(part),
-			yg_db_text(joined[0] ? joined : NULL)),
+			yg_db_text(joined[0] ? joined : NULL), yg_db_text(group)),
 		NULL, err);
 }
 
-static int ask_relays(struct store *store, const struct job *job, struct yg_err *err)
+/* The relays of the job's groups. */
+static int add_relays(struct store *store, const struct job *job, struct yg_err *err)
 {
-	json_t *list YG_AUTO(yg_json) = NULL;
-	if (store_texts(store,
-		    "SELECT id FROM computers WHERE relay = 1 AND deleted = 0 AND activated IS NOT NULL ORDER BY "
-		    "id",
-		    YG_DB_NO_ARGS, &list, err) < 0)
+	struct job_groups groups YG_AUTO(job_groups) = {0};
+	if (job_groups_load(store, job, &groups, err) < 0)
 		return -1;
-	if (json_array_size(list) == 0)
-		return 0;
-	if (store_event(store, 1600, NULL, job->id,
-		    json_pack("{s:s, s:s}", "group", JOB_GROUP, "who", job->by), err) < 0)
-		return -1;
-	size_t i;
-	json_t *id;
-	json_array_foreach(list, i, id)
-	{
-		char joined[40];
-		if (add_part(store, job, json_string_value(id), true, joined, err) < 0)
+	for (size_t i = 0; i < groups.count; i++) {
+		json_t *list YG_AUTO(yg_json) = NULL;
+		size_t k;
+		json_t *id;
+		if (store_texts(store,
+			    "SELECT c.id FROM computers c WHERE " JOB_IS_RELAY " AND " JOB_GROUP_OF
+			    " = $1 ORDER BY c.id",
+			    YG_DB_ARGS(yg_db_text(groups.list[i].id)), &list, err) < 0)
 			return -1;
-		if (joined[0] == '\0' &&
-			store_command(store, json_string_value(id), job->relay_ref,
-				json_pack("{s:s, s:s}", "command", "update.relay", "job",
-					job->relay_ref),
-				err) < 0)
-			return -1;
+		json_array_foreach(list, k, id)
+		{
+			char joined[40];
+			if (add_part(store, job, json_string_value(id), true, groups.list[i].id,
+				    joined, err) < 0)
+				return -1;
+		}
 	}
 	return 0;
+}
+
+/* The groups that serve these computers, and with them the relays' parts; each entry of `computers` gets
+ * its group as the third member.
+ */
+static int add_groups(struct store *store, const struct job *job, json_t *computers,
+	struct yg_err *err)
+{
+	json_t *tree YG_AUTO(yg_json) = NULL;
+	json_t *wanted YG_AUTO(yg_json) = json_object();
+	size_t i;
+	json_t *item;
+	if (job_tree(store, &tree, err) < 0)
+		return -1;
+	json_array_foreach(computers, i, item)
+	{
+		const char *group = job_tree_serving(tree,
+			json_string_value(json_array_get(item, 2)));
+		if (json_array_set_new(item, 2, json_string(group)) < 0 ||
+			json_object_set_new(wanted, json_string_value(json_array_get(item, 2)),
+				json_true()) < 0)
+			return yg_fail(err, YG_ESYSTEM, "out of memory");
+	}
+	if (job_groups_make(store, job, tree, wanted, err) < 0 ||
+		(job->relays && add_relays(store, job, err) < 0))
+		return -1;
+	return job_groups_ask(store, job, err);
 }
 
 static int tell_joined(struct store *store, const struct job *job, const char *other,
@@ -159,7 +188,7 @@ static int insert(struct store *store, struct job *job, struct yg_err *err)
 	(void)snprintf(job->phase, sizeof(job->phase), "%s", update ? "relays" : "agents");
 	if (update && store->has_content) {
 		store->check_content = true;
-		job->check_until = store->clock_s + CHECK_S;
+		job->check_until = store->clock_s + JOB_CHECK_S;
 	}
 	char *paths YG_AUTO(mem) = yg_json_text(job->paths);
 	return yg_db_exec(store->db,
@@ -190,7 +219,7 @@ int store_job_make(struct store *store, const struct store_asker *asker, const j
 	bool update = job.kind == YG_JOB_UPDATE;
 	job.relays = job.relays && update;
 	(void)snprintf(job.by, sizeof(job.by), "%s", asker->name);
-	if (insert(store, &job, err) < 0 || (job.relays && ask_relays(store, &job, err) < 0))
+	if (insert(store, &job, err) < 0 || (update && add_groups(store, &job, computers, err) < 0))
 		return -1;
 
 	char first_joined[40] = "";
@@ -204,7 +233,9 @@ int store_job_make(struct store *store, const struct store_asker *asker, const j
 			json_string_value(json_array_get(item, 0)));
 		(void)snprintf(part.name, sizeof(part.name), "%s",
 			json_string_value(json_array_get(item, 1)));
-		if (add_part(store, &job, part.computer, false, joined, err) < 0)
+		if (add_part(store, &job, part.computer, false,
+			    update ? json_string_value(json_array_get(item, 2)) : "", joined,
+			    err) < 0)
 			return -1;
 		if (joined[0] != '\0')
 			(void)snprintf(first_joined, sizeof(first_joined), "%s", joined);
@@ -214,7 +245,7 @@ int store_job_make(struct store *store, const struct store_asker *asker, const j
 	}
 	if (first_joined[0] != '\0' && tell_joined(store, &job, first_joined, err) < 0)
 		return -1;
-	if (!update && job_begin_agents(store, &job, err) < 0)
+	if (!update && job_begin_agents(store, &job, NULL, err) < 0)
 		return -1;
 	(void)snprintf(out, 40, "%s", job.id);
 	return job_advance(store, job.id, err);

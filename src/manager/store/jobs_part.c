@@ -17,7 +17,7 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT id, relay_ref, phase, made_by, aim, kind, scheduled, relays, created, deadline, "
-		    "check_until, paths FROM jobs WHERE id = $1",
+		    "check_until, paths, cancelled FROM jobs WHERE id = $1",
 		    YG_DB_ARGS(yg_db_text(id)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
@@ -38,40 +38,86 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
 	job->deadline = yg_rows_int(rows, 9);
 	job->check_until = yg_rows_int(rows, 10);
 	job->paths = store_parse(yg_rows_text(rows, 11));
+	const char *cancelled = yg_rows_text(rows, 12);
+	(void)snprintf(job->cancelled, sizeof(job->cancelled), "%s", cancelled ? cancelled : "");
 	return 0;
 }
 
-int job_parts_open(struct store *store, const char *job, struct job_part **out, size_t *count,
-	struct yg_err *err)
+/* What both queries below give, in this order. */
+#define PART                                                                                        \
+	"SELECT r.job, r.computer, c.name, r.part, r.joined, r.state, r.final, CASE WHEN r.part = " \
+	"'agent' THEN j.id ELSE coalesce(r.ref, j.relay_ref) END, r.in_group, g.state, g.aim, "     \
+	"g.relays FROM job_computers r JOIN jobs j ON j.id = r.job JOIN computers c ON c.id = "     \
+	"r.computer LEFT JOIN job_groups g ON g.job = r.job AND g.in_group = r.in_group "
+
+static void text_of(const struct yg_rows *rows, int column, char *out, size_t size)
+{
+	const char *text = yg_rows_text(rows, column);
+	(void)snprintf(out, size, "%s", text ? text : "");
+}
+
+static void part_of(const struct yg_rows *rows, struct job_part *part)
+{
+	text_of(rows, 1, part->computer, sizeof(part->computer));
+	text_of(rows, 2, part->name, sizeof(part->name));
+	part->relay = strcmp(yg_rows_text(rows, 3), "relay") == 0;
+	text_of(rows, 4, part->joined, sizeof(part->joined));
+	text_of(rows, 5, part->state, sizeof(part->state));
+	part->final = yg_rows_int(rows, 6) != 0;
+	text_of(rows, 7, part->ref, sizeof(part->ref));
+	text_of(rows, 8, part->group, sizeof(part->group));
+	text_of(rows, 9, part->group_state, sizeof(part->group_state));
+	text_of(rows, 10, part->aim, sizeof(part->aim));
+	part->with_relays = yg_rows_int(rows, 11) != 0;
+}
+
+int job_parts_open(struct store *store, const char *job, const char *part, const char *group,
+	struct job_part **out, size_t *count, struct yg_err *err)
 {
 	int64_t many = 0;
 	if (yg_db_number(store->db,
-		    "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0",
-		    YG_DB_ARGS(yg_db_text(job)), &many, err) < 0)
+		    "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0 AND ($2 = '' OR part = $2)",
+		    YG_DB_ARGS(yg_db_text(job), yg_db_text(part ? part : "")), &many, err) < 0)
 		return -1;
 	struct job_part *list YG_AUTO(mem) = calloc((size_t)many + 1, sizeof(*list));
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (!list)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (yg_db_query(store->db,
-		    "SELECT r.computer, c.name, r.part, r.joined FROM job_computers r JOIN computers c ON c.id = "
-		    "r.computer WHERE r.job = $1 AND r.final = 0 ORDER BY r.computer",
-		    YG_DB_ARGS(yg_db_text(job)), &rows, err) < 0)
+		    PART
+		    "WHERE r.job = $1 AND r.final = 0 AND ($2 = '' OR r.part = $2) AND ($3 = 0 OR "
+		    "r.in_group = $4) ORDER BY r.computer",
+		    YG_DB_ARGS(yg_db_text(job), yg_db_text(part ? part : ""),
+			    yg_db_int(group != NULL), yg_db_text(group ? group : "")),
+		    &rows, err) < 0)
 		return -1;
 	size_t n = 0;
 	int more = 0;
-	while (n < (size_t)many && (more = yg_rows_next(rows, err)) > 0) {
-		struct job_part *part = &list[n++];
-		(void)snprintf(part->computer, sizeof(part->computer), "%s", yg_rows_text(rows, 0));
-		(void)snprintf(part->name, sizeof(part->name), "%s", yg_rows_text(rows, 1));
-		part->relay = strcmp(yg_rows_text(rows, 2), "relay") == 0;
-		const char *joined = yg_rows_text(rows, 3);
-		(void)snprintf(part->joined, sizeof(part->joined), "%s", joined ? joined : "");
-	}
+	while (n < (size_t)many && (more = yg_rows_next(rows, err)) > 0)
+		part_of(rows, &list[n++]);
 	if (more < 0)
 		return -1;
 	*out = yg_take(list);
 	*count = n;
+	return 0;
+}
+
+int job_part_load(struct store *store, const char *job, const char *computer, bool relay,
+	struct job_part *part, struct yg_err *err)
+{
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db, PART "WHERE r.job = $1 AND r.computer = $2 AND r.part = $3",
+		    YG_DB_ARGS(yg_db_text(job), yg_db_text(computer),
+			    yg_db_text(relay ? "relay" : "agent")),
+		    &rows, err) < 0)
+		return -1;
+	int more = yg_rows_next(rows, err);
+	if (more < 0)
+		return -1;
+	if (more == 0)
+		return yg_fail(err, YG_EABSENT, "job '%s': not one of computer '%s'", job,
+			computer);
+	part_of(rows, part);
 	return 0;
 }
 
@@ -80,9 +126,9 @@ int job_part_find(struct store *store, const char *computer, const char *ref, st
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
-		    "SELECT j.id, r.part, c.name, r.joined FROM jobs j JOIN job_computers r ON r.job = j.id JOIN "
-		    "computers c ON c.id = r.computer WHERE r.computer = $1 AND ((j.id = $2 AND r.part = "
-		    "'agent') OR (j.relay_ref = $2 AND r.part = 'relay'))",
+		    PART
+		    "WHERE r.computer = $1 AND ((r.part = 'agent' AND j.id = $2) OR (r.part = 'relay' AND "
+		    "coalesce(r.ref, j.relay_ref) = $2))",
 		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(ref)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
@@ -91,11 +137,7 @@ int job_part_find(struct store *store, const char *computer, const char *ref, st
 	if (more == 0)
 		return yg_fail(err, YG_EABSENT, "job '%s': not one of computer '%s'", ref,
 			computer);
-	(void)snprintf(part->computer, sizeof(part->computer), "%s", computer);
-	(void)snprintf(part->name, sizeof(part->name), "%s", yg_rows_text(rows, 2));
-	part->relay = strcmp(yg_rows_text(rows, 1), "relay") == 0;
-	const char *joined = yg_rows_text(rows, 3);
-	(void)snprintf(part->joined, sizeof(part->joined), "%s", joined ? joined : "");
+	part_of(rows, part);
 	return job_load(store, yg_rows_text(rows, 0), job, err);
 }
 
@@ -103,13 +145,13 @@ int job_part_find(struct store *store, const char *computer, const char *ref, st
 static json_t *command_of(const struct job *job, const struct job_part *part)
 {
 	if (part->relay)
-		return json_pack("{s:s, s:s}", "command", "update.relay", "job", job->relay_ref);
+		return json_pack("{s:s, s:s}", "command", "update.relay", "job", part->ref);
 	json_t *body = json_pack("{s:s, s:s}", "command", yg_job_kind_name(job->kind), "job",
 		job->id);
 	if (job->kind == YG_JOB_UPDATE) {
-		(void)json_object_set_new(body, "set", json_string(job->aim));
+		(void)json_object_set_new(body, "set", json_string(part->aim));
 		(void)json_object_set_new(body, "scheduled", json_boolean(job->scheduled));
-		(void)json_object_set_new(body, "with_relays", json_boolean(job->relays));
+		(void)json_object_set_new(body, "with_relays", json_boolean(part->with_relays));
 	} else if (job->kind == YG_JOB_SCAN) {
 		(void)json_object_set(body, "paths", job->paths);
 	}
@@ -119,8 +161,7 @@ static json_t *command_of(const struct job *job, const struct job_part *part)
 int job_part_send(struct store *store, const struct job *job, const struct job_part *part,
 	struct yg_err *err)
 {
-	return store_command(store, part->computer, part->relay ? job->relay_ref : job->id,
-		command_of(job, part), err);
+	return store_command(store, part->computer, part->ref, command_of(job, part), err);
 }
 
 int job_part_requested(struct store *store, const struct job *job, const struct job_part *part,

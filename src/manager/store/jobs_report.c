@@ -5,8 +5,33 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "manager/store/alerts.h"
 
 /* What agents say of their parts. */
+
+/* The deadline was quicker than the result. The part stays as it is, and says that it came; nobody need wait for that
+ * computer any more (T4). However often it is sent again: once.
+ */
+static int came_late(struct store *store, const struct job *job, const struct job_part *part,
+	const struct job_result *result, struct yg_err *err)
+{
+	int64_t changed = 0;
+	json_t *late YG_AUTO(yg_json) = json_pack("{s:{s:s, s:s, s:o}}", "late", "outcome",
+		result->outcome, "cause", result->cause, "time", store_time(store->clock_s));
+	char *text YG_AUTO(mem) = late ? yg_json_text(late) : NULL;
+	if (!text)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	if (yg_db_exec(store->db,
+		    "UPDATE job_computers SET detail = $4 WHERE job = $1 AND computer = $2 AND part = $3 AND "
+		    "final = 1 AND cause = 'job.timeout' AND detail IS NULL AND joined IS NULL",
+		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
+			    yg_db_text(job_part_word(part)), yg_db_text(text)),
+		    &changed, err) < 0)
+		return -1;
+	if (changed == 0 || job->kind != YG_JOB_UPDATE)
+		return 0;
+	return store_alerts_late(store, part->computer, part->relay, result->outcome, err);
+}
 
 int store_job_result(struct store *store, const char *computer, const json_t *entry,
 	struct yg_err *err)
@@ -29,45 +54,66 @@ int store_job_result(struct store *store, const char *computer, const json_t *en
 	json_t *detail = json_object_get(entry, "detail");
 	const struct job_result result = {json_string_value(json_object_get(entry, "outcome")),
 		cause ? cause : "", sentence ? sentence : "",
-		json_is_object(detail) ? detail : NULL};
-	if (job_part_end(store, &job, &part, &result, err) < 0)
+		json_is_object(detail) ? detail : NULL, false};
+	if (part.final)
+		return came_late(store, &job, &part, &result, err);
+	bool answer = part.relay && strcmp(result.outcome, "success") == 0 && !job.cancelled[0];
+	if ((answer ? job_relay_answer(store, &job, &part, &result, err)
+		    : job_part_end(store, &job, &part, &result, err)) < 0)
 		return -1;
 	return job_advance(store, job.id, err);
+}
+
+/* What an entry says of numbers, kept as it was where it says nothing. */
+#define PROGRESS                                                                                       \
+	"UPDATE job_computers SET state = 'running', phase = $4, done = coalesce($5, done), total = "  \
+	"coalesce($6, total), what = coalesce($7, CASE WHEN phase = $4 THEN what ELSE '' END), bytes " \
+	"= coalesce($8, bytes), bytes_of = coalesce($9, bytes_of), left_s = $10 WHERE "
+
+static struct yg_db_value number_of(const json_t *entry, const char *name)
+{
+	const json_t *number = json_object_get(entry, name);
+	return yg_db_int_or_null(json_is_integer(number), json_integer_value(number));
 }
 
 int store_job_progress(struct store *store, const char *computer, const json_t *entry,
 	struct yg_err *err)
 {
-	struct job job YG_AUTO(job) = {0};
-	struct job_part part = {0};
-	struct yg_err why = {0};
 	const char *ref = json_string_value(json_object_get(entry, "job"));
 	const char *phase = json_string_value(json_object_get(entry, "phase"));
 	if (!ref || !phase)
 		return 0;
-	if (job_part_find(store, computer, ref, &job, &part, &why) < 0) {
-		*err = why;
-		return why.code == YG_EABSENT ? 0 : -1;
-	}
-	bool counts = json_object_get(entry, "done") || json_object_get(entry, "of");
+	char job[40] = "";
+	char part[16] = "";
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT r.job, r.part FROM job_computers r JOIN jobs j ON j.id = r.job WHERE r.computer = $1 "
+		    "AND r.final = 0 AND ((r.part = 'agent' AND r.job = $2) OR (r.part = 'relay' AND "
+		    "coalesce(r.ref, j.relay_ref) = $2))",
+		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(ref)), &rows, err) < 0)
+		return -1;
+	int more = yg_rows_next(rows, err);
+	if (more <= 0)
+		return more;
+	(void)snprintf(job, sizeof(job), "%s", yg_rows_text(rows, 0));
+	(void)snprintf(part, sizeof(part), "%s", yg_rows_text(rows, 1));
 	/* Who joined this run sees where it stands too. */
 	return yg_db_exec(store->db,
-		"UPDATE job_computers SET state = 'running', phase = $4, done = CASE WHEN $5 = 0 THEN done ELSE "
-		"$6 END, total = CASE WHEN $5 = 0 THEN total ELSE $7 END WHERE (job = $1 OR joined = $1) AND "
-		"computer = $2 AND part = $3 AND final = 0",
-		YG_DB_ARGS(yg_db_text(job.id), yg_db_text(computer),
-			yg_db_text(job_part_word(&part)), yg_db_text(phase), yg_db_int(counts),
-			yg_db_int(json_integer_value(json_object_get(entry, "done"))),
-			yg_db_int(json_integer_value(json_object_get(entry, "of")))),
+		PROGRESS "(job = $1 OR joined = $1) AND computer = $2 AND part = $3 AND final = 0",
+		YG_DB_ARGS(yg_db_text(job), yg_db_text(computer), yg_db_text(part),
+			yg_db_text(phase), number_of(entry, "done"), number_of(entry, "of"),
+			yg_db_text(json_string_value(json_object_get(entry, "what"))),
+			number_of(entry, "bytes"), number_of(entry, "bytes_of"),
+			number_of(entry, "left_s")),
 		NULL, err);
 }
 
 int store_job_sent(struct store *store, const char *computer, const char *ref, struct yg_err *err)
 {
 	return yg_db_exec(store->db,
-		"UPDATE job_computers SET state = 'sent' WHERE computer = $1 AND state = 'waiting' AND job IN "
-		"(SELECT id FROM jobs WHERE (id = $2 AND part = 'agent') OR (relay_ref = $2 AND part = "
-		"'relay'))",
+		"UPDATE job_computers SET state = 'sent' WHERE computer = $1 AND state = 'waiting' AND final = 0 "
+		"AND ((part = 'agent' AND job = $2) OR (part = 'relay' AND coalesce(ref, (SELECT relay_ref FROM "
+		"jobs WHERE id = job)) = $2))",
 		YG_DB_ARGS(yg_db_text(computer), yg_db_text(ref)), NULL, err);
 }
 
@@ -103,14 +149,14 @@ int store_job_policy(struct store *store, const char *computer, const char *fing
 		return -1;
 	if (!fingerprint || strcmp(fingerprint, want) != 0)
 		return 0;
-	const struct job_result good = {"success", "", "", NULL};
+	const struct job_result good = {"success", "", "", NULL, false};
 	return end_policy(store, computer, &good, err);
 }
 
 int store_job_policy_failed(struct store *store, const char *computer, const char *detail,
 	struct yg_err *err)
 {
-	const struct job_result bad = {"failed", "engine.config", detail, NULL};
+	const struct job_result bad = {"failed", "engine.config", detail, NULL, false};
 	return end_policy(store, computer, &bad, err);
 }
 
@@ -118,11 +164,11 @@ int store_job_forget(struct store *store, const char *computer, struct yg_err *e
 {
 	json_t *refs YG_AUTO(yg_json) = NULL;
 	if (store_texts(store,
-		    "SELECT CASE WHEN r.part = 'relay' THEN j.relay_ref ELSE j.id END FROM job_computers r JOIN "
+		    "SELECT CASE WHEN r.part = 'relay' THEN coalesce(r.ref, j.relay_ref) ELSE j.id END FROM job_computers r JOIN "
 		    "jobs j ON j.id = r.job WHERE r.computer = $1 AND r.final = 0",
 		    YG_DB_ARGS(yg_db_text(computer)), &refs, err) < 0)
 		return -1;
-	const struct job_result gone = {"cancelled", "job.cancelled", "", NULL};
+	const struct job_result gone = {"cancelled", "job.cancelled", "", NULL, false};
 	size_t i;
 	json_t *ref;
 	json_array_foreach(refs, i, ref)

@@ -10,7 +10,7 @@
 
 #define COLUMNS                                                                                      \
 	"number, id, kind, state, phase, outcome, made_by, scheduled, relays, paths, aim, created, " \
-	"deadline, ended"
+	"deadline, ended, cancelled"
 
 static int counts(struct store *store, const char *job, json_t **out, struct yg_err *err)
 {
@@ -47,17 +47,67 @@ static json_t *job_json(struct store *store, const struct yg_rows *rows, struct 
 	if (counts(store, yg_rows_text(rows, 1), &sums, err) < 0)
 		return NULL;
 	json_t *made = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s?, s:s, s:b, s:b, s:o, s:s, s:o, s:o, s:o, s:O}", "id",
-		yg_rows_text(rows, 1), "kind", yg_rows_text(rows, 2), "state",
+		"{s:s, s:s, s:s, s:s, s:s?, s:s, s:b, s:b, s:o, s:s, s:o, s:o, s:o, s:s?, s:O}",
+		"id", yg_rows_text(rows, 1), "kind", yg_rows_text(rows, 2), "state",
 		yg_rows_text(rows, 3), "phase", yg_rows_text(rows, 4), "outcome",
 		yg_rows_text(rows, 5), "by", yg_rows_text(rows, 6), "scheduled",
 		yg_rows_int(rows, 7) != 0, "relays", yg_rows_int(rows, 8) != 0, "paths",
 		store_parse(yg_rows_text(rows, 9)), "set", yg_rows_text(rows, 10), "created",
 		store_time(yg_rows_int(rows, 11)), "deadline", store_time(yg_rows_int(rows, 12)),
-		"ended", store_time_or_null(rows, 13), "counts", sums);
+		"ended", store_time_or_null(rows, 13), "cancelled_by", yg_rows_text(rows, 14),
+		"counts", sums);
 	if (!made)
 		(void)yg_fail(err, YG_ESYSTEM, "out of memory");
 	return made;
+}
+
+/* Bytes of what is fetched now, and how long it will take: null where nobody said. */
+static json_t *amount(const struct yg_rows *rows, int column)
+{
+	return yg_rows_int(rows, column) > 0 ? json_integer((json_int_t)yg_rows_int(rows, column))
+					     : json_null();
+}
+
+/* Why a part has not begun: its group's relays have not got the content, or a run of another job comes
+ * first (T5). null when it has.
+ */
+static json_t *waits_for(const struct yg_rows *rows)
+{
+	const char *state = yg_rows_text(rows, 3);
+	bool final = yg_rows_int(rows, 4) != 0;
+	bool relay = strcmp(yg_rows_text(rows, 2), "relay") == 0;
+	const char *group = yg_rows_text(rows, 19);
+	const char *group_state = yg_rows_text(rows, 20);
+	if (final)
+		return json_null();
+	if (!yg_rows_null(rows, 11))
+		return json_pack("{s:s, s:s?, s:s?}", "job", yg_rows_text(rows, 11), "by",
+			yg_rows_text(rows, 17), "phase", yg_rows_text(rows, 18));
+	if (!group || strcmp(state, "waiting") != 0 || strcmp(group_state, "ready") == 0 ||
+		(relay && strcmp(group_state, "asked") == 0))
+		return json_null();
+	return json_pack("{s:s, s:s}", "group", relay ? yg_rows_text(rows, 21) : group, "state",
+		group_state);
+}
+
+static json_t *part_json(const struct yg_rows *rows)
+{
+	bool final = yg_rows_int(rows, 4) != 0;
+	const char *detail = final ? yg_rows_text(rows, 10) : NULL;
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:b, "
+		"s:o, s:s?, s:o}",
+		"id", yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "as",
+		yg_rows_text(rows, 2), "state", yg_rows_text(rows, 3), "outcome",
+		final ? yg_rows_text(rows, 3) : NULL, "phase", yg_rows_text(rows, 5), "done",
+		(json_int_t)yg_rows_int(rows, 6), "of", (json_int_t)yg_rows_int(rows, 7), "what",
+		yg_rows_text(rows, 13), "bytes", amount(rows, 14), "bytes_of", amount(rows, 15),
+		"left_s",
+		yg_rows_null(rows, 16) ? json_null() : json_integer(yg_rows_int(rows, 16)), "cause",
+		yg_rows_text(rows, 8), "sentence", yg_rows_text(rows, 9), "detail",
+		detail ? store_parse(detail) : json_null(), "joined", !yg_rows_null(rows, 11),
+		"waits_for", waits_for(rows), "group", yg_rows_text(rows, 19), "ended",
+		store_time_or_null(rows, 12));
 }
 
 static int show_parts(struct store *store, const char *job, json_t *list, struct yg_err *err)
@@ -65,28 +115,40 @@ static int show_parts(struct store *store, const char *job, json_t *list, struct
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT r.computer, c.name, r.part, r.state, r.final, r.phase, r.done, r.total, r.cause, "
-		    "r.sentence, r.detail, r.joined, r.ended FROM job_computers r JOIN computers c ON c.id = "
-		    "r.computer WHERE r.job = $1 ORDER BY r.part DESC, c.name, c.id",
+		    "r.sentence, r.detail, r.joined, r.ended, r.what, r.bytes, r.bytes_of, r.left_s, "
+		    "o.made_by, o.phase, g.name, g.state, coalesce(a.name, '') FROM job_computers r JOIN "
+		    "computers c ON c.id = r.computer LEFT JOIN jobs o ON o.id = r.joined LEFT JOIN job_groups "
+		    "g ON g.job = r.job AND g.in_group = r.in_group LEFT JOIN job_groups a ON a.job = r.job AND "
+		    "a.in_group = g.parent WHERE r.job = $1 ORDER BY r.part DESC, c.name, c.id",
 		    YG_DB_ARGS(yg_db_text(job)), &rows, err) < 0)
 		return -1;
 	int more;
-	while ((more = yg_rows_next(rows, err)) > 0) {
-		bool final = yg_rows_int(rows, 4) != 0;
-		const char *detail = yg_rows_text(rows, 10);
+	while ((more = yg_rows_next(rows, err)) > 0)
+		if (store_add(list, part_json(rows), err) < 0)
+			return -1;
+	return more;
+}
+
+static int show_groups(struct store *store, const char *job, json_t *list, struct yg_err *err)
+{
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT g.in_group, g.name, coalesce(a.name, ''), g.state, g.relays, g.aim, g.cause, "
+		    "g.sentence FROM job_groups g LEFT JOIN job_groups a ON a.job = g.job AND a.in_group = g.parent "
+		    "WHERE g.job = $1 ORDER BY g.depth, g.name, g.in_group",
+		    YG_DB_ARGS(yg_db_text(job)), &rows, err) < 0)
+		return -1;
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0)
 		if (store_add(list,
-			    json_pack(
-				    "{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:I, s:s, s:s, s:o, s:b, s:o}",
-				    "id", yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1),
-				    "as", yg_rows_text(rows, 2), "state", yg_rows_text(rows, 3),
-				    "outcome", final ? yg_rows_text(rows, 3) : NULL, "phase",
-				    yg_rows_text(rows, 5), "done", (json_int_t)yg_rows_int(rows, 6),
-				    "of", (json_int_t)yg_rows_int(rows, 7), "cause",
-				    yg_rows_text(rows, 8), "sentence", yg_rows_text(rows, 9),
-				    "detail", detail ? store_parse(detail) : json_null(), "joined",
-				    !yg_rows_null(rows, 11), "ended", store_time_or_null(rows, 12)),
+			    json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s}", "id",
+				    yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "above",
+				    yg_rows_text(rows, 2), "state", yg_rows_text(rows, 3), "relays",
+				    yg_rows_int(rows, 4) != 0, "set", yg_rows_text(rows, 5),
+				    "cause", yg_rows_text(rows, 6), "sentence",
+				    yg_rows_text(rows, 7)),
 			    err) < 0)
 			return -1;
-	}
 	return more;
 }
 
@@ -104,10 +166,12 @@ static int get(struct store *store, const char *id, json_t **out, struct yg_err 
 	json_t *job YG_AUTO(yg_json) = job_json(store, rows, err);
 	if (!job)
 		return -1;
+	json_t *groups = json_array();
 	json_t *list = json_array();
-	if (json_object_set_new(job, "computers", list) < 0)
+	if (json_object_set_new(job, "groups", groups) < 0 ||
+		json_object_set_new(job, "computers", list) < 0)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (show_parts(store, id, list, err) < 0)
+	if (show_groups(store, id, groups, err) < 0 || show_parts(store, id, list, err) < 0)
 		return -1;
 	*out = yg_take(job);
 	return 0;

@@ -31,6 +31,7 @@ const struct store_op store_ops[] = {
 	{"jobs.create", PEOPLE, true, op_jobs_create, false},
 	{"alerts.list", PEOPLE, false, op_alerts_list, false},
 	{"alerts.catalogue", PEOPLE, false, op_alerts_catalogue, false},
+	{"jobs.cancel", PEOPLE, true, op_jobs_cancel, false},
 	{"events.search", PEOPLE, false, op_events_search, false},
 	{"events.catalogue", PEOPLE, false, op_events_catalogue, false},
 	{"components.list", PEOPLE, false, op_components_list, false},

@@ -176,6 +176,10 @@ json_t *store_component_newest(struct store *store, struct yg_err *err);
 int store_content_old(struct store *store, size_t names_max, json_t *names, int64_t *count,
 	struct yg_err *err) YG_MUST_CHECK;
 
+/* Has the Manager taken that set for the newest before, and another one since? */
+int store_component_was_newest(struct store *store, const char *set, bool *out, struct yg_err *err)
+	YG_MUST_CHECK;
+
 /* keys.c */
 int store_key_auth(struct store *store, const char *text, struct store_asker *asker,
 	struct yg_err *err) YG_MUST_CHECK;
@@ -234,6 +238,7 @@ STORE_OP(op_jobs_get);
 STORE_OP(op_jobs_create);
 STORE_OP(op_alerts_list);
 STORE_OP(op_alerts_catalogue);
+STORE_OP(op_jobs_cancel);
 STORE_OP(op_events_add);
 STORE_OP(op_events_search);
 STORE_OP(op_events_catalogue);
