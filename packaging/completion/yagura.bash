@@ -25,7 +25,7 @@ _yagura() {
 	'agent log' | 'agent log '*) options+=' --role --level --limit' ;;
 	'agent log-level' | 'agent log-level '*) options+=' --role' ;;
 	'agent diagnostic-package' | 'agent diagnostic-package '*) options+=' --out' ;;
-	'diagnose' | 'diagnose '*) options+=' --log' ;;
+	'diagnose' | 'diagnose '*) options+=' --log --support' ;;
 	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
 	'rollback' | 'rollback '*) options+=' --wait' ;;
 	'release-hold' | 'release-hold '*) options+=' --wait' ;;

@@ -87,6 +87,9 @@ static const struct args_option diagnose[] = {
 	{"--log", NULL,
 		{"read logs (FILE...; -: stdin) and say what they mean",
 			"ログ (FILE...、- は標準入力) を読み取り、内容と対処方法を表示する"}},
+	{"--support", NULL,
+		{"causes in the form for support: code, sentence, computer, time, versions",
+			"サポートへの連絡用に、原因コード、内容、コンピュータ、時刻、バージョンを表示する"}},
 	{0},
 };
 

@@ -5,7 +5,12 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/show.h"
 #include "cli/text.h"
+#include "core/clock.h"
+#include "core/str.h"
+#include "diagnose/support.h"
+#include "proto/word.h"
 
 static const char *member(const json_t *object, const char *name)
 {
@@ -88,14 +93,95 @@ void diagnose_show(const struct cli *cli, const json_t *causes)
 	}
 }
 
+/* ---- for support ---- */
+
+void diagnose_support(const struct cli *cli, const json_t *causes, const char *computer,
+	const char *id, const char *versions)
+{
+	size_t i;
+	json_t *cause;
+	bool first = true;
+	json_array_foreach(causes, i, cause)
+	{
+		struct yg_err err = {0};
+		int64_t at_s = 0;
+		const json_t *seen = json_object_get(cause, "seen");
+		const char *detail = json_string_value(json_array_get(seen, 0));
+		if (is_over(cause))
+			continue;
+		(void)!yg_clock_parse(member(cause, "last"), &at_s, &err);
+		char *what YG_AUTO(mem) = detail
+			? yg_str_format("%s (%s)", member(cause, "sentence"), detail)
+			: yg_str_format("%s", member(cause, "sentence"));
+		const struct yg_support given = {member(cause, "cause"), what, computer, id, at_s,
+			versions};
+		char *text YG_AUTO(mem) = yg_support_text(&given, cli->lang);
+		if (!first)
+			(void)putchar('\n');
+		first = false;
+		(void)fputs(text ? text : "", stdout);
+	}
+}
+
+/* ---- a whole diagnosis ---- */
+
+static void show_checks(const struct cli *cli, const json_t *checks)
+{
+	static const char *const headings[][2] = {{"Check", "確認項目"}, {"State", "状態"},
+		{"Seen", "確認した内容"}};
+	struct text_table *table YG_AUTO(text_table) = cli_table(cli, 3, headings);
+	size_t i;
+	json_t *check;
+	json_array_foreach(checks, i, check)
+	{
+		text_table_add(table, yg_word(YG_WORDS_CHECK, member(check, "check"), cli->lang));
+		text_table_add(table, yg_word(YG_WORDS_CHECK, member(check, "state"), cli->lang));
+		text_table_add(table, member(check, "seen"));
+	}
+	(void)putchar('\n');
+	show_table(table);
+}
+
+int diagnose_done(const struct cli *cli, const json_t *result, size_t standing)
+{
+	const char *agent = member(result, "version"), *manager = member(result, "manager_version");
+	if (cli->json) {
+		(void)cli_json(result);
+	} else if (args_get(&cli->args, "--support")) {
+		char *versions YG_AUTO(mem) = yg_str_format("%s%s%s%s%s", *agent ? "agent " : "",
+			agent, *agent && *manager ? ", " : "", *manager ? "Manager " : "", manager);
+		diagnose_support(cli, json_object_get(result, "causes"), member(result, "computer"),
+			member(result, "id"), versions ? versions : "");
+	} else {
+		diagnose_show(cli, json_object_get(result, "causes"));
+		show_checks(cli, json_object_get(result, "checks"));
+	}
+	return standing > 0 ? ARGS_FAILED : ARGS_DONE;
+}
+
 /* ---- which diagnosis ---- */
 
 int diagnose_run(struct cli *cli)
 {
-	if (args_get(&cli->args, "--log"))
-		return diagnose_log(cli);
-	(void)fputs(cli_say(cli, "yagura: want --log FILE...\n",
-			    "yagura: --log FILE... を指定してください\n"),
-		stderr);
-	return ARGS_USAGE;
+	static const struct {
+		const char *option;
+		int (*run)(struct cli *cli);
+	} kinds[] = {{"--log", diagnose_log}};
+	int (*run)(struct cli *) = diagnose_agent;
+	size_t asked = 0;
+	for (size_t i = 0; i < YG_COUNT(kinds); i++) {
+		if (args_get(&cli->args, kinds[i].option)) {
+			run = kinds[i].run;
+			asked++;
+		}
+	}
+	if (asked > 1 || (cli->args.word_count > 0 && run != diagnose_log)) {
+		(void)fputs(
+			cli_say(cli,
+				"yagura: want one of --log FILE..., --manager and --network-plan\n",
+				"yagura: --log FILE...、--manager、--network-plan のいずれか1つを指定してください\n"),
+			stderr);
+		return ARGS_USAGE;
+	}
+	return run(cli);
 }

@@ -90,6 +90,8 @@ int diagnose_log(struct cli *cli)
 	json_t *result YG_AUTO(yg_json) = yg_logread_result(logread, &standing);
 	if (cli->json) {
 		(void)cli_json(result);
+	} else if (args_get(&cli->args, "--support")) {
+		diagnose_support(cli, json_object_get(result, "causes"), "", "", "");
 	} else {
 		diagnose_show(cli, json_object_get(result, "causes"));
 		show_rest(cli, result);

@@ -15,6 +15,7 @@ enum yg_words {
 	YG_WORDS_PHASE,  /* of an update or a job */
 	YG_WORDS_REASON, /* of a hold, of a file without a verdict, of lost events */
 	YG_WORDS_WHO,    /* who asked, when that was no person: "system", "schedule" */
+	YG_WORDS_CHECK, /* what a diagnosis looks at, and how it found that; columns of the network plan */
 };
 
 /* `word` in a language; itself when nothing is known of it. */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <string.h>
+
+#include "core/attr.h"
+#include "core/json.h"
+#include "core/str.h"
+#include "diagnose/agent.h"
+#include "net/resolve.h"
+#include "net/url.h"
+
+#define NAMES_MAX 32
+#define WAIT_MS   5000
+
+/* Each name is asked for once, whoever uses it. */
+struct names {
+	struct yg_diagnosis *d;
+	char asked[NAMES_MAX][256];
+	size_t count;
+	bool bad;
+};
+
+static void ask(struct names *names, const char *text, bool proxy)
+{
+	struct yg_url url;
+	struct yg_err err = {0};
+	struct yg_resolved answer = {0};
+	if (!text || !*text)
+		return;
+	/* A proxy's URL can have another scheme, and credentials: only its host is of interest. */
+	const char *host = strstr(text, "://");
+	char plain[YG_URL_MAX];
+	const char *at = host ? strrchr(host, '@') : NULL;
+	if (!host ||
+		!yg_str_put(plain, sizeof(plain), "%s%s", proxy ? "http://" : "",
+			proxy ? (at ? at + 1 : host + 3) : text) ||
+		yg_url_parse(plain, &url, &err) < 0) {
+		yg_diagnosis_bad(names->d, "names", "net.url", "%s", err.code ? err.msg : text);
+		names->bad = true;
+		return;
+	}
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->asked[i], url.host) == 0)
+			return;
+	if (names->count == NAMES_MAX)
+		return;
+	memcpy(names->asked[names->count++], url.host, sizeof(url.host));
+	if (yg_resolve_wait(url.host, url.port, WAIT_MS, &answer, &err) < 0 || answer.error == 0)
+		return;
+	names->bad = true;
+	yg_diagnosis_bad(names->d, "names", proxy ? "proxy.dns" : "net.dns", "%s: %s", url.host,
+		gai_strerror(answer.error));
+}
+
+static void ask_relays(struct names *names, const json_t *relays)
+{
+	size_t i, k;
+	json_t *relay, *url;
+	json_array_foreach(relays, i, relay)
+	{
+		json_array_foreach(json_object_get(relay, "urls"), k, url)
+		{
+			ask(names, json_string_value(url), false);
+		}
+	}
+}
+
+void yg_diagnose_names(struct yg_diagnosis *d, const json_t *settings, const json_t *local,
+	const char *manager)
+{
+	struct names names = {.d = d};
+	static const char *const proxies[] = {"relay", "source", "relay_source"};
+	static const char *const local_proxies[] = {"manager", "relay", "source"};
+	ask(&names, manager, false);
+	ask_relays(&names, json_object_get(settings, "relays"));
+	ask_relays(&names, json_object_get(settings, "parents"));
+	ask(&names, json_string_value(json_object_get(json_object_get(settings, "source"), "url")),
+		false);
+	for (size_t i = 0; i < YG_COUNT(proxies); i++)
+		ask(&names,
+			json_string_value(json_object_get(
+				json_object_get(json_object_get(settings, "proxies"), proxies[i]),
+				"url")),
+			true);
+	ask(&names, json_string_value(json_object_get(local, "update.source")), false);
+	for (size_t i = 0; i < YG_COUNT(local_proxies); i++) {
+		char name[32];
+		if (yg_str_put(name, sizeof(name), "proxy.%s", local_proxies[i]))
+			ask(&names, json_string_value(json_object_get(local, name)), true);
+	}
+	if (names.count > 0 && !names.bad)
+		yg_diagnosis_good(d, "names", "%zu names resolve", names.count);
+}
