@@ -17,6 +17,7 @@
 #define NAME_BYTES   128
 #define ROOT_MAX     (512u << 10) /* bytes */
 #define ALARM        "component:"
+#define LICENCE      "update.licence"
 #define BEHIND_MAX_S 300 /* of a clock that is not worth an alarm */
 
 /* ---- a relay's metadata ---- */
@@ -102,12 +103,15 @@ void install_run_known_refresh(struct install_run *r, bool kept, yg_ipc_done *do
 	if (r->relay && r->in->mirror)
 		install_mirror_forget(r->in->mirror);
 	/* A relay serves agents with other engines than ours, and in other waves. */
-	yg_ipc_request(r->verify.ipc, "verify.refresh",
-		json_pack("{s:{s:I}, s:o, s:i, s:b, s:b, s:b}", "abi", "clamav",
-			(json_int_t)(r->relay ? 0 : r->in->abi), "families", families, "seat",
-			(int)install_seat(r->in), "every", r->relay || !r->scheduled, "kept", kept,
-			"others", r->relay),
-		&have, have < 0 ? 0 : 1, done, r);
+	json_t *body = json_pack("{s:{s:I}, s:o, s:i, s:b, s:b, s:b}", "abi", "clamav",
+		(json_int_t)(r->relay ? 0 : r->in->abi), "families", families, "seat",
+		(int)install_seat(r->in), "every", r->relay || !r->scheduled, "kept", kept,
+		"others", r->relay);
+	const char *which = r->relay ? "serve" : "content";
+	json_t *content = json_object_get(r->body, which);
+	if (content)
+		(void)json_object_set(body, which, content);
+	yg_ipc_request(r->verify.ipc, "verify.refresh", body, &have, have < 0 ? 0 : 1, done, r);
 }
 
 /* One role that expired was forgotten by who publishes; all of them at once, those that live for years too, is
@@ -161,12 +165,15 @@ static void tell_component(struct install_run *r, const json_t *note, struct yg_
 	const char *cause = text_of(note, "cause");
 	json_int_t taken = json_integer_value(json_object_get(note, "taken"));
 	bool exists = taken > 0 || json_integer_value(json_object_get(note, "newest")) > 0;
-	if (!*cause || !exists || !yg_str_put(key, sizeof(key), ALARM "%.64s", name))
+	if (!*cause || !exists || strcmp(cause, LICENCE) == 0 ||
+		!yg_str_put(key, sizeof(key), ALARM "%.64s", name))
 		return;
 	install_alarm_begin(r->in, key, cause, text_of(note, "message"), 20115,
 		json_pack("{s:s, s:I, s:s, s:s}", "component", name, "version", taken, "cause",
 			cause, "detail", text_of(note, "message")));
-	enum yg_code code = strcmp(cause, "content.abi") == 0 ? YG_ELIMIT : YG_EUNTRUSTED;
+	/* Neither an engine that is too old nor a pin is a fault of what was published. */
+	bool own = strcmp(cause, "content.abi") == 0 || strcmp(cause, "content.pin") == 0;
+	enum yg_code code = own ? YG_ELIMIT : YG_EUNTRUSTED;
 	if (partial->code == YG_EUNTRUSTED || partial->code == code)
 		return; /* the first of the worse kind is the one that is said */
 	if (taken > 0)
@@ -181,7 +188,9 @@ static bool is_told(const struct install_run *r, const char *component)
 {
 	for (size_t i = 0; i < json_array_size(r->notes); i++) {
 		const json_t *note = json_array_get(r->notes, i);
-		if (strcmp(text_of(note, "component"), component) == 0 && *text_of(note, "cause"))
+		const char *cause = text_of(note, "cause");
+		if (strcmp(text_of(note, "component"), component) == 0 && *cause &&
+			strcmp(cause, LICENCE) != 0)
 			return true;
 	}
 	return false;
@@ -196,6 +205,24 @@ static void end_components(struct install_run *r)
 		if (strncmp(name, ALARM, strlen(ALARM)) == 0 && !is_told(r, name + strlen(ALARM)))
 			install_alarm_end(r->in, name, 20116,
 				json_pack("{s:s}", "component", name + strlen(ALARM)));
+	}
+}
+
+/* U5: what the licence does not cover stays as it is; the run has done what it may. */
+static void say_licence(struct install_run *r)
+{
+	for (size_t i = 0; i < json_array_size(r->notes) && !r->run.err.code; i++) {
+		const json_t *note = json_array_get(r->notes, i);
+		json_int_t taken = json_integer_value(json_object_get(note, "taken"));
+		if (strcmp(text_of(note, "cause"), LICENCE) != 0)
+			continue;
+		if (taken > 0)
+			(void)yg_fail_cause(&r->run.err, YG_EAGAIN, LICENCE,
+				"%s stays at version %lld", text_of(note, "component"),
+				(long long)taken);
+		else
+			(void)yg_fail_cause(&r->run.err, YG_EAGAIN, LICENCE, "%s is not used",
+				text_of(note, "component"));
 	}
 }
 
@@ -224,10 +251,11 @@ static void tell_components(struct install_run *r)
 	json_array_foreach(r->notes, i, note) tell_component(r, note, &partial);
 	end_components(r);
 	if (!partial.code) {
+		say_licence(r);
 		say_wave(r);
 		return;
 	}
-	/* That this engine is too old for the newest is no fault of the run. */
+	/* That this engine is too old for the newest, or an old pin, is no fault of the run. */
 	if (partial.code != YG_ELIMIT)
 		r->run.outcome = YG_JOB_FAILED;
 	r->run.err = partial;

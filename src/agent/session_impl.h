@@ -79,8 +79,10 @@ void session_settings_limits(const struct session *s, bool relay, json_t *body);
 json_t *session_settings_families(const struct session *s);
 /* {name, since, cause, detail} while a licence has expired, as an alarm; or NULL. */
 json_t *session_settings_licence(const struct session *s);
-/* New {content?, serve?}: which releases this computer takes; a relay, which others it has for others. */
-json_t *session_settings_content(const struct session *s, bool relay);
+/* New {mode, pins}: which releases this computer takes; NULL: the latest. */
+json_t *session_settings_content(const struct session *s);
+/* New array of such: those that the relay here has for others, besides the latest. */
+json_t *session_settings_serve(const struct session *s);
 /* Whether the Manager has switched the relay on: 1, off: 0, neither: -1. */
 int session_settings_relay(const struct session *s);
 

@@ -14,6 +14,7 @@
 #include "core/log.h"
 
 #define SETTINGS_MAX      (4u << 20)
+#define SERVE_MAX         4
 #define LICENCE           "am-wr" /* the group that covers components of family pattern */
 #define EVENT_EXPIRED     9110
 #define EVENT_LICENCE_NEW 20120
@@ -160,16 +161,34 @@ void session_settings_limits(const struct session *s, bool relay, json_t *body)
 	}
 }
 
-json_t *session_settings_content(const struct session *s, bool relay)
+static bool is_latest(const json_t *content)
+{
+	const char *mode = json_string_value(json_object_get(content, "mode"));
+	return !mode || strcmp(mode, "latest") == 0;
+}
+
+json_t *session_settings_content(const struct session *s)
 {
 	json_t *content = json_object_get(given(s), "content");
-	json_t *serve = json_object_get(given(s), "serve");
-	json_t *out = json_object();
-	if (json_is_object(content))
-		(void)json_object_set(out, "content", content);
-	if (relay && json_is_array(serve))
-		(void)json_object_set(out, "serve", serve);
-	return out;
+	return json_is_object(content) && !is_latest(content) ? json_incref(content) : NULL;
+}
+
+/* Its own computer asks it first, too. */
+json_t *session_settings_serve(const struct session *s)
+{
+	json_t *list = json_array();
+	json_t *own YG_AUTO(yg_json) = session_settings_content(s);
+	size_t i;
+	json_t *content;
+	if (own)
+		(void)json_array_append(list, own);
+	json_array_foreach(json_object_get(given(s), "serve"), i, content)
+	{
+		if (json_is_object(content) && !is_latest(content) &&
+			!(own && json_equal(own, content)) && json_array_size(list) < SERVE_MAX)
+			(void)json_array_append(list, content);
+	}
+	return list;
 }
 
 int session_settings_relay(const struct session *s)

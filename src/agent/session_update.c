@@ -25,11 +25,12 @@ static const char *asker(const json_t *command)
 
 void session_update_allowed(const struct session *s, bool relay, json_t *body)
 {
-	json_t *content YG_AUTO(yg_json) = session_settings_content(s, relay);
+	json_t *content = relay ? session_settings_serve(s) : session_settings_content(s);
 	/* A relay has for others what it may not have itself. */
 	(void)json_object_set_new(body, "families",
 		relay ? json_pack("[s,s]", "pattern", "rule") : session_settings_families(s));
-	(void)json_object_update(body, content);
+	if (content)
+		(void)json_object_set_new(body, relay ? "serve" : "content", content);
 }
 
 int session_update_body(const struct session *s, const json_t *command, bool relay, json_t *body,

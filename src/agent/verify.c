@@ -16,6 +16,7 @@
 #include "tuf/tuf.h"
 
 #define MEMORY_MAX   (512ull << 20) /* bytes of address space: metadata, and one zstd window */
+#define FDS_MAX      6              /* sets in an answer: the one that was asked for, and others */
 #define METADATA_MAX (8u << 20)     /* bytes; above every limit of tuf/ */
 
 struct verify {
@@ -112,6 +113,7 @@ struct question { /* what verify.refresh asks */
 	struct yg_set *have; /* owned */
 	bool kept;           /* ask nobody: what is trusted already will do */
 	bool others; /* also what computers get that are the last in every wave: a relay's question */
+	const json_t *serve; /* and those that were asked to take others; array or NULL */
 };
 
 static int parse_families(const json_t *body, unsigned *out, struct yg_err *err)
@@ -128,6 +130,16 @@ static int parse_families(const json_t *body, unsigned *out, struct yg_err *err)
 	}
 	*out = families;
 	return 0;
+}
+
+/* {mode, pins}; a mode that nobody knows is the latest. */
+static void parse_content(const json_t *content, struct yg_set_want *want)
+{
+	const char *mode = json_string_value(json_object_get(content, "mode"));
+	want->take = mode && strcmp(mode, "previous") == 0 ? YG_TAKE_PREVIOUS
+		: mode && strcmp(mode, "pinned") == 0      ? YG_TAKE_PINNED
+							   : YG_TAKE_LATEST;
+	want->pins = json_object_get(content, "pins");
 }
 
 static int parse_have(const struct yg_ipc_msg *msg, struct yg_set **out, struct yg_err *err)
@@ -158,6 +170,8 @@ static int parse_question(const struct verify *verify, const struct yg_ipc_msg *
 		parse_families(msg->body, &out->want.families, err) < 0 ||
 		parse_have(msg, &out->have, err) < 0)
 		return yg_wrap(err, "verify.refresh");
+	parse_content(json_object_get(msg->body, "content"), &out->want);
+	out->serve = json_object_get(msg->body, "serve");
 	out->want.seat = (unsigned)seat;
 	out->want.have = out->have;
 	return 0;
@@ -175,6 +189,8 @@ static void newest_of(struct yg_tuf *tuf, const struct question *question, const
 		return;
 	want.every = true;
 	want.clamav = 0;
+	want.families = YG_FAMILIES_ALL;
+	want.take = YG_TAKE_LATEST;
 	struct yg_set *all YG_AUTO(yg_set) = yg_set_collect(tuf, &want, &ignored, &why);
 	if (all)
 		memcpy(out, all->digest, YG_SHA256_TEXT);
@@ -256,27 +272,59 @@ static int describe(const struct yg_set *set, int *fd, struct yg_err *err)
 	return *fd < 0 ? -1 : 0;
 }
 
-/* Most often it is the same set: then there is no second one. */
-static int describe_others(struct yg_tuf *tuf, const struct question *question, const char *digest,
-	int *fd, struct yg_err *err)
+/* Sets that differ from those before; most often there are none. */
+struct others {
+	char digests[FDS_MAX][YG_SHA256_TEXT];
+	int fds[FDS_MAX]; /* the first is the one that was asked for */
+	size_t count;
+};
+
+static int add_other(struct others *to, const struct yg_set *set, struct yg_err *err)
 {
-	struct yg_set_want want = question->want;
-	struct yg_set_notes *notes YG_AUTO(mem) = calloc(1, sizeof(*notes));
-	if (!question->others)
+	for (size_t i = 0; i < to->count; i++)
+		if (strcmp(to->digests[i], set->digest) == 0)
+			return 0;
+	if (to->count == FDS_MAX)
 		return 0;
-	if (!notes)
-		return yg_fail_sys(err, ENOMEM, "verify.refresh");
-	want.every = false;
-	want.seat = YG_ROLLOUT_SEATS - 1;
-	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, &want, notes, err);
-	if (!set)
-		return -1;
-	return strcmp(set->digest, digest) == 0 ? 0 : describe(set, fd, err);
+	memcpy(to->digests[to->count], set->digest, YG_SHA256_TEXT);
+	return describe(set, &to->fds[to->count++], err);
 }
 
-/* out  fds  the set; what others get, or -1 */
+static int collect_other(struct yg_tuf *tuf, const struct yg_set_want *want, struct others *to,
+	struct yg_err *err)
+{
+	struct yg_set_notes *notes YG_AUTO(mem) = calloc(1, sizeof(*notes));
+	if (!notes)
+		return yg_fail_sys(err, ENOMEM, "verify.refresh");
+	struct yg_set *set YG_AUTO(yg_set) = yg_set_collect(tuf, want, notes, err);
+	return set ? add_other(to, set, err) : -1;
+}
+
+static int describe_others(struct yg_tuf *tuf, const struct question *question, struct others *to,
+	struct yg_err *err)
+{
+	struct yg_set_want want = question->want;
+	if (!question->others)
+		return 0;
+	want.every = false;
+	want.seat = YG_ROLLOUT_SEATS - 1;
+	if (collect_other(tuf, &want, to, err) < 0)
+		return -1;
+	size_t i;
+	json_t *content;
+	want.every = true;
+	json_array_foreach(question->serve, i, content)
+	{
+		parse_content(content, &want);
+		if (i + 1 < FDS_MAX && collect_other(tuf, &want, to, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* out  sets  the set; what others get */
 static int refresh(struct verify *verify, const struct question *question, json_t **reply,
-	int fds[2], struct yg_err *err)
+	struct others *sets, struct yg_err *err)
 {
 	char newest[YG_SHA256_TEXT];
 	json_decref(verify->names);
@@ -292,8 +340,7 @@ static int refresh(struct verify *verify, const struct question *question, json_
 	if (!set)
 		return -1;
 	newest_of(tuf, question, set, notes, newest);
-	if (describe(set, &fds[0], err) < 0 ||
-		describe_others(tuf, question, set->digest, &fds[1], err) < 0)
+	if (add_other(sets, set, err) < 0 || describe_others(tuf, question, sets, err) < 0)
 		return -1;
 	*reply = answer(verify, tuf, set, newest, notes);
 	return *reply ? 0 : yg_fail_sys(err, ENOMEM, "answering");
@@ -304,15 +351,15 @@ static void on_refresh(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	struct yg_err err = {0};
 	struct question question = {0};
 	json_t *reply = NULL;
-	int fds[2] = {-1, -1};
+	struct others sets = {.count = 0};
 	if (parse_question(ctx, msg, &question, &err) < 0 ||
-		refresh(ctx, &question, &reply, fds, &err) < 0)
+		refresh(ctx, &question, &reply, &sets, &err) < 0)
 		yg_ipc_reply_err(ipc, msg->id, &err);
 	else
-		yg_ipc_reply(ipc, msg->id, reply, fds, fds[1] < 0 ? 1 : 2);
-	for (size_t i = 0; i < YG_COUNT(fds); i++)
-		if (fds[i] >= 0)
-			(void)close(fds[i]);
+		yg_ipc_reply(ipc, msg->id, reply, sets.fds, sets.count);
+	for (size_t i = 0; i < sets.count; i++)
+		if (sets.fds[i] >= 0)
+			(void)close(sets.fds[i]);
 	yg_set_free(question.have);
 }
 

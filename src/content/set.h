@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "content/manifest.h"
@@ -27,6 +28,13 @@ struct yg_set *yg_set_new(struct yg_manifest **manifests, size_t count, struct y
 
 #define YG_FAMILIES_ALL ((1u << YG_FAMILY_PATTERN) | (1u << YG_FAMILY_RULE))
 
+/* Which release of each component somebody takes. */
+enum yg_take {
+	YG_TAKE_LATEST,
+	YG_TAKE_PREVIOUS, /* the one before the newest that its engine can load; the newest when there is none */
+	YG_TAKE_PINNED, /* those that are pinned, of other components the newest */
+};
+
 /* For whom a set is collected. */
 struct yg_set_want {
 	int64_t clamav;    /* content format level of the engine (cl_retflevel()); 0: take any */
@@ -35,9 +43,13 @@ struct yg_set_want {
 	int64_t now;       /* seconds since the epoch, for the same */
 	bool every;        /* rollouts do not concern it: a relay, a person's "now", the Manager */
 	const struct yg_set *have; /* what it runs; or NULL */
+	enum yg_take take;
+	const json_t *pins; /* {component: version}, for YG_TAKE_PINNED; or NULL */
 };
 
-/* Why a component is not at its newest release. */
+/* Why a component is not at its newest release: a cause (update.licence: its family is not wanted), a wave, or
+ * neither: another one was asked for.
+ */
 struct yg_set_note {
 	char component[YG_COMPONENT_NAME_MAX + 1];
 	int64_t newest;    /* 0: not known */
@@ -52,14 +64,15 @@ struct yg_set_notes {
 };
 
 /* What the repository of a refreshed client has for somebody: of every known component whose family is
- * wanted the newest release "<role>/<component>.json" that is open to the seat and whose ABI range fits,
+ * wanted the newest release "<role>/<component>.json" (or the one before, or the pinned one) that is open to the seat and whose ABI range fits,
  * else the newest that is before it and still there ("<role>/<component>@<version>.json"); somebody who has no
  * release of a component does not wait for a wave. Unknown components and other targets are left out.
  *
  * A component that fails for a reason that no other source can mend (its role has expired or does not
- * meet its threshold, its manifest is malformed, no release is for this engine) keeps the version of
- * `have`, without forms, or is left out, and is noted; without `notes`, or when nothing else is left, it
- * fails the whole.
+ * meet its threshold, its manifest is malformed, no release is for this engine, the pinned one is not offered any
+ * more: content.pin) keeps the version of `have`, with the forms in which that is still offered, or is left out, and
+ * is noted; without `notes`, or when nothing else is left, it fails the whole. One whose family is not wanted keeps
+ * its version as well.
  * out     *notes  components that are not at their newest; may be NULL
  * errors  those of yg_tuf_get and yg_manifest_parse; YG_ELIMIT cause content.abi: no release is for
  *         this engine

@@ -25,6 +25,7 @@ struct choice {
 	struct yg_rollout *rollout;
 	struct yg_manifest *taken; /* NULL: none yet */
 	bool unwanted;             /* of a family that is not asked for */
+	bool chosen;               /* another one than the newest was asked for */
 	struct yg_err why;         /* why not the newest; code 0: it waits for its wave */
 };
 
@@ -77,7 +78,7 @@ static struct yg_manifest *get(const struct collection *to, const char *componen
 static bool is_for_good(const struct yg_err *why)
 {
 	static const char *const causes[] = {"content.abi", "content.format", "content.limit",
-		"tuf.expired", "tuf.format", "tuf.signature", "tuf.threshold"};
+		"content.pin", "tuf.expired", "tuf.format", "tuf.signature", "tuf.threshold"};
 	for (size_t i = 0; i < YG_COUNT(causes); i++)
 		if (strcmp(causes[i], why->cause) == 0)
 			return true;
@@ -142,6 +143,44 @@ static int try_earlier(const struct collection *to, struct choice *choice, struc
 	return 0;
 }
 
+static int try_newest_of(const struct collection *to, struct choice *choice, int64_t version,
+	struct yg_err *err)
+{
+	if (choice->rollout->version == version)
+		return try_newest(to, choice, err);
+	char target[TARGET_MAX];
+	bool listed = false;
+	for (size_t i = 0; i < choice->rollout->earlier_count; i++)
+		listed |= choice->rollout->earlier[i] == version;
+	if (!listed)
+		return 0;
+	if (!yg_str_put(target, sizeof(target), "%s/%s@%lld.json", choice->role, choice->component,
+		    (long long)version))
+		return yg_fail(err, YG_ELIMIT, "component '%s': name too long", choice->component);
+	int got = try(to, choice, target, version, err);
+	if (got < 0 && strcmp(err->cause, "tuf.not_delegated") == 0) {
+		*err = (struct yg_err){0};
+		return 0;
+	}
+	return got;
+}
+
+/* No other release is a pinned one's stand-in: who pinned it had a reason. */
+static int try_pinned(const struct collection *to, struct choice *choice, int64_t version,
+	struct yg_err *err)
+{
+	struct yg_err why = {0};
+	choice->chosen = true;
+	int got = try_newest_of(to, choice, version, err);
+	if (got != 0 || choice->why.code)
+		return got;
+	(void)yg_fail_cause(&why, YG_EABSENT, "content.pin",
+		"%s is pinned to version %lld, which is not offered: the newest is %lld%s",
+		choice->component, (long long)version, (long long)choice->rollout->version,
+		choice->rollout->earlier_count ? ", and some before it are" : "");
+	return excuse(choice, &why, err);
+}
+
 static int choose(const struct collection *to, struct choice *choice, struct yg_err *err)
 {
 	struct yg_err why = {0};
@@ -150,23 +189,55 @@ static int choose(const struct collection *to, struct choice *choice, struct yg_
 		(void)yg_wrap(&why, "target '%s/%s.json': custom", choice->role, choice->component);
 		return excuse(choice, &why, err);
 	}
-	bool waits = !to->want->every &&
+	const json_t *pin = to->want->take == YG_TAKE_PINNED
+		? json_object_get(to->want->pins, choice->component)
+		: NULL;
+	if (json_is_integer(pin))
+		return try_pinned(to, choice, json_integer_value(pin), err) < 0 ? -1 : 0;
+	bool previous = to->want->take == YG_TAKE_PREVIOUS;
+	choice->chosen = previous;
+	bool waits = !previous && !to->want->every &&
 		yg_rollout_opens(choice->rollout, to->want->seat) > to->want->now;
-	int got = waits ? 0 : try_newest(to, choice, err);
+	int got = waits || previous ? 0 : try_newest(to, choice, err);
 	if (got == 0)
 		got = try_earlier(to, choice, err);
 	/* Somebody who has none does not wait. */
-	if (got == 0 && waits)
+	if (got == 0 && (waits || previous))
 		got = try_newest(to, choice, err);
 	return got < 0 ? -1 : 0;
 }
 
-/* What is run now stays: a copy of it, with the forms that it has (a relay's have some). */
-static struct yg_manifest *keep(const struct yg_set *have, const char *component,
-	struct yg_err *err)
+/* The manifest that somebody has, as the repository still offers it; NULL: it does not, or not now. */
+static struct yg_manifest *find_again(const struct collection *to, const char *role,
+	const struct yg_manifest *have)
 {
+	char target[TARGET_MAX];
+	struct yg_tuf_target at;
+	struct yg_err why = {0};
+	for (int i = 0; i < 2; i++) {
+		bool put = i == 0
+			? yg_str_put(target, sizeof(target), "%s/%s.json", role, have->component)
+			: yg_str_put(target, sizeof(target), "%s/%s@%lld.json", role,
+				  have->component, (long long)have->version);
+		if (put && yg_tuf_find(to->tuf, target, &at, &why) == 0 &&
+			strcmp(at.sha256, have->sha256) == 0)
+			return get(to, have->component, target, 0, &why);
+	}
+	return NULL;
+}
+
+/* What is run now stays: with the forms in which it is offered, or a copy of it, with the forms that it has (a
+ * relay's have some).
+ */
+static struct yg_manifest *keep(const struct collection *to, const char *component,
+	const char *role, struct yg_err *err)
+{
+	const struct yg_manifest *now = yg_set_component(to->want->have, component);
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_SET_SIZE_MAX);
-	if (yg_set_format(have, true, &text, err) < 0)
+	struct yg_manifest *offered = now ? find_again(to, role, now) : NULL;
+	if (offered || !now)
+		return offered;
+	if (yg_set_format(to->want->have, true, &text, err) < 0)
 		return NULL;
 	struct yg_set *again YG_AUTO(yg_set) = yg_set_parse(yg_buf_bytes(&text), err);
 	for (size_t i = 0; again && i < again->count; i++) {
@@ -185,7 +256,7 @@ static void note(const struct collection *to, const struct choice *choice)
 		.newest = choice->rollout ? choice->rollout->version : 0,
 		.taken = choice->taken ? choice->taken->version : 0};
 	(void)!yg_str_put(at->component, sizeof(at->component), "%s", choice->component);
-	if (!choice->why.code)
+	if (!choice->why.code && !choice->chosen)
 		at->opens = yg_rollout_opens(choice->rollout, to->want->seat);
 }
 
@@ -209,17 +280,24 @@ static int collect(const struct collection *to, struct choice *choice, struct yg
 	} else if (choose(to, choice, err) < 0) {
 		return -1;
 	}
-	if (choice->unwanted || is_newest(choice))
+	if (choice->unwanted)
+		(void)yg_fail_cause(&choice->why, YG_EUNTRUSTED, "update.licence",
+			"the licence for %s has expired", choice->component);
+	if (is_newest(choice) || (choice->unwanted && !to->notes))
 		return choice->taken ? set_put(to->set, yg_take(choice->taken), err) : 0;
 	if (!choice->taken && !to->notes) {
 		*err = choice->why;
 		return -1;
 	}
 	if (!choice->taken && to->want->have)
-		choice->taken = keep(to->want->have, choice->component, err);
+		choice->taken = keep(to, choice->component, choice->role, err);
 	if (err->code)
 		return -1;
-	note(to, choice);
+	/* What it may not have is what it has already. */
+	bool same = choice->unwanted && choice->taken &&
+		strcmp(choice->taken->sha256, choice->newest.sha256) == 0;
+	if (!same)
+		note(to, choice);
 	return choice->taken ? set_put(to->set, yg_take(choice->taken), err) : 0;
 }
 
