@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/kdf.h>
+
 #include "core/fs.h"
 #include "crypto/ossl.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
 
-#define KEY   32
+#define KEY   YG_SEAL_KEY
 #define NONCE 12
 #define TAG   16
 #define FORM  1 /* the first byte of what is sealed */
@@ -70,6 +72,28 @@ struct yg_seal *yg_seal_make(int dir, const char *path, struct yg_err *err)
 	if (fd < 0 && err->code == YG_EABSENT && make_file(dir, path, err) == 0)
 		fd = yg_fs_open(dir, path, err);
 	return fd < 0 ? NULL : yg_seal_open(fd, err);
+}
+
+static inline void ctx_free_at(EVP_PKEY_CTX **at)
+{
+	EVP_PKEY_CTX_free(*at);
+}
+
+int yg_seal_derive(int fd, const char *purpose, uint8_t out[YG_SEAL_KEY], struct yg_err *err)
+{
+	struct yg_seal *master YG_AUTO(yg_seal) = yg_seal_open(fd, err);
+	EVP_PKEY_CTX *ctx YG_AUTO(ctx) = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+	size_t size = YG_SEAL_KEY;
+	if (!master)
+		return -1;
+	if (!ctx || EVP_PKEY_derive_init(ctx) != 1 ||
+		EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()) != 1 ||
+		EVP_PKEY_CTX_set1_hkdf_key(ctx, master->key, KEY) != 1 ||
+		EVP_PKEY_CTX_add1_hkdf_info(ctx, (const uint8_t *)purpose, (int)strlen(purpose)) !=
+			1 ||
+		EVP_PKEY_derive(ctx, out, &size) != 1)
+		return yg_ossl_fail(err, YG_ESYSTEM, "deriving a key");
+	return 0;
 }
 
 void yg_seal_free(struct yg_seal *seal)

@@ -20,6 +20,8 @@
 #include "core/log.h"
 #include "core/str.h"
 #include "core/super.h"
+#include "crypto/seal.h"
+#include "crypto/secret.h"
 #include "manager/call.h"
 #include "manager/options.h"
 
@@ -36,8 +38,9 @@
  * The sockets stay open here, so that a role that is started again refuses nobody.
  */
 
-#define KEY_BYTES 32
-#define NAMES_MAX 32
+#define KEY_BYTES    32
+#define NAMES_MAX    32
+#define SETTINGS_KEY "yagura manager settings" /* what the store's key is for: never changed */
 
 struct manager {
 	struct yg_conf *conf;
@@ -50,7 +53,7 @@ struct manager {
 	char *master_key;
 	char *content_root;
 	const char *user; /* "" when roles stay what we are */
-	int state_fd, tuf_fd, master_fd, bundle_fd, rings_fd;
+	int state_fd, tuf_fd, master_fd, settings_fd, bundle_fd, rings_fd;
 	int web_fd, session_fd;
 	int store_end; /* the store's end of our channel, until it has got it */
 	struct call_link store;
@@ -137,6 +140,18 @@ static int give(const struct manager *manager, const char *path, struct yg_err *
 	return 0;
 }
 
+/* The store seals passwords under a key of its own: the CA's keys are none of its business. */
+static int make_settings_key(struct manager *manager, struct yg_err *err)
+{
+	uint8_t key[YG_SEAL_KEY];
+	if (yg_seal_derive(manager->master_fd, SETTINGS_KEY, key, err) < 0)
+		return yg_wrap(err, "'%s'", manager->master_key);
+	manager->settings_fd = yg_fs_memfd("settings-key", (struct yg_bytes){key, sizeof(key)},
+		err);
+	yg_secret_wipe(key, sizeof(key));
+	return manager->settings_fd < 0 ? -1 : 0;
+}
+
 static int open_files(struct manager *manager, struct yg_err *err)
 {
 	char *tuf YG_AUTO(mem) = yg_str_format("%s/tuf", manager->state);
@@ -160,6 +175,8 @@ static int open_files(struct manager *manager, struct yg_err *err)
 		return -1;
 	manager->master_fd = yg_fs_open(AT_FDCWD, manager->master_key, err);
 	if (manager->master_fd < 0)
+		return -1;
+	if (make_settings_key(manager, err) < 0)
 		return -1;
 	manager->bundle_fd = open(bundle, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (manager->bundle_fd < 0)
@@ -332,6 +349,7 @@ static json_t *config_of(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX], s
 		(void)json_object_set_new(config, "state", json_string(manager->state));
 		fds[(*fd_count)++] = manager->state_fd;
 		fds[(*fd_count)++] = store_channel(manager);
+		fds[(*fd_count)++] = manager->settings_fd;
 	} else if (strcmp(role, "ca") == 0) {
 		(void)json_object_set_new(config, "names", names(manager));
 		fds[(*fd_count)++] = manager->master_fd;
@@ -413,8 +431,8 @@ static void manager_free(struct manager *manager)
 	yg_timer_free(manager->watchdog);
 	yg_loop_free(manager->loop);
 	int *fds[] = {&manager->state_fd, &manager->tuf_fd, &manager->master_fd,
-		&manager->bundle_fd, &manager->web_fd, &manager->session_fd, &manager->store_end,
-		&manager->rings_fd};
+		&manager->settings_fd, &manager->bundle_fd, &manager->web_fd, &manager->session_fd,
+		&manager->store_end, &manager->rings_fd};
 	for (size_t i = 0; i < YG_COUNT(fds); i++)
 		fd_free_at(fds[i]);
 	char *texts[] = {manager->state, manager->run, manager->url, manager->master_key,
@@ -514,6 +532,7 @@ int main(int argc, char **argv)
 		.state_fd = -1,
 		.tuf_fd = -1,
 		.master_fd = -1,
+		.settings_fd = -1,
 		.bundle_fd = -1,
 		.rings_fd = -1,
 		.web_fd = -1,

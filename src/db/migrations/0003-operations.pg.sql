@@ -63,7 +63,8 @@ CREATE TABLE relay_groups (
 	name TEXT NOT NULL UNIQUE,
 	parent TEXT REFERENCES relay_groups (id),
 	is_default BIGINT NOT NULL,
-	created BIGINT NOT NULL
+	created BIGINT NOT NULL,
+	empty_since BIGINT
 );
 INSERT INTO relay_groups (id, name, is_default, created)
 	VALUES ('00000000-0000-4000-8000-000000000001', 'default', 1, CAST(extract(epoch FROM now()) AS BIGINT));
@@ -71,4 +72,4 @@ ALTER TABLE computers ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
 ALTER TABLE computers ADD COLUMN relay_on BIGINT;
 ALTER TABLE tokens ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
 UPDATE computers SET relay_group = '00000000-0000-4000-8000-000000000001';
-CREATE INDEX computers_relay_group ON computers (relay_group);
+CREATE INDEX computers_relay_group ON computers (relay_group, relay);

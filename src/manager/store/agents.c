@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "manager/store/alerts.h"
+#include "manager/store/groups.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
@@ -56,7 +57,7 @@ int store_agent_auth(struct store *store, const char *id, const char *serial,
 }
 
 struct token {
-	char id[40], policy[40], group[208], name[208];
+	char id[40], policy[40], group[208], name[208], relay_group[40];
 	bool relay;
 };
 
@@ -68,7 +69,7 @@ static int use_token(struct store *store, const char *text, const char *csr_sha2
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_hash_text(yg_bytes_of(text), hash, err) < 0 ||
 		yg_db_query(store->db,
-			"SELECT id, name, policy, in_group, relay, uses, used, expires, revoked FROM tokens WHERE "
+			"SELECT id, name, policy, in_group, relay, uses, used, expires, revoked, relay_group FROM tokens WHERE "
 			"secret_sha256 = $1",
 			YG_DB_ARGS(yg_db_text(hash)), &rows, err) < 0)
 		return -1;
@@ -84,6 +85,8 @@ static int use_token(struct store *store, const char *text, const char *csr_sha2
 	const char *group = yg_rows_text(rows, 3);
 	(void)snprintf(token->policy, sizeof(token->policy), "%s", policy ? policy : "");
 	(void)snprintf(token->group, sizeof(token->group), "%s", group ? group : "");
+	const char *relays = yg_rows_text(rows, 9);
+	(void)snprintf(token->relay_group, sizeof(token->relay_group), "%s", relays ? relays : "");
 	token->relay = yg_rows_int(rows, 4) != 0;
 	if (yg_rows_int(rows, 8) != 0)
 		return yg_fail_cause(err, YG_EUNTRUSTED, "auth.token",
@@ -126,21 +129,26 @@ static int insert(struct store *store, const char *id, const struct token *token
 		(void)snprintf(policy, sizeof(policy), "%s", token->policy);
 	else if (store_policy_default(store, policy, err) < 0)
 		return -1;
+	char relays[40];
+	if (token->relay_group[0] != '\0')
+		(void)snprintf(relays, sizeof(relays), "%s", token->relay_group);
+	else if (groups_default(store, relays, err) < 0)
+		return -1;
 	char *text YG_AUTO(mem) = yg_json_text(hello_json);
 	if (!text)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	return yg_db_exec(store->db,
 		"INSERT INTO computers (id, name, hostname, in_group, kind, address, state, protection, relay, "
 		"relay_allowed, relay_port, policy, policy_has, set_has, hello, components, token, csr_sha256, "
-		"online, last_seq, created, deleted) VALUES ($1, $2, $2, $3, $4, $5, 'Activation Required', "
-		"'unknown', $6, $7, $8, $9, '', '', $10, '', $11, $12, 0, 0, $13, 0)",
+		"online, last_seq, created, deleted, relay_group) VALUES ($1, $2, $2, $3, $4, $5, 'Activation "
+		"Required', 'unknown', $6, $7, $8, $9, '', '', $10, '', $11, $12, 0, 0, $13, 0, $14)",
 		YG_DB_ARGS(yg_db_text(id), yg_db_text(hello->hostname),
 			yg_db_text(token->group[0] ? token->group : NULL),
 			yg_db_text(hello->appliance ? "appliance" : "agent"), yg_db_text(address),
 			yg_db_int(hello->relay), yg_db_int(token->relay),
 			yg_db_int(hello->relay_port ? hello->relay_port : RELAY_PORT),
 			yg_db_text(policy), yg_db_text(text), yg_db_text(token->id),
-			yg_db_text(csr), yg_db_int(store->clock_s)),
+			yg_db_text(csr), yg_db_int(store->clock_s), yg_db_text(relays)),
 		NULL, err);
 }
 
@@ -279,7 +287,7 @@ int op_agents_renew(struct store *store, const struct store_asker *asker, const 
 		return -1;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
-		    "SELECT id, relay, hostname FROM computers WHERE id = $1 AND deleted = 0",
+		    "SELECT id, relay, hostname, relay_on FROM computers WHERE id = $1 AND deleted = 0",
 		    YG_DB_ARGS(yg_db_text(asker->id)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
@@ -287,14 +295,16 @@ int op_agents_renew(struct store *store, const struct store_asker *asker, const 
 		return -1;
 	if (more == 0)
 		return yg_fail(err, YG_EABSENT, "computer '%s': no such computer", asker->id);
+	/* Told to be a relay, it needs a certificate that says so before it can say it is one. */
+	bool relay = yg_rows_null(rows, 3) ? yg_rows_int(rows, 1) != 0 : yg_rows_int(rows, 3) != 0;
 	return store_give(json_pack("{s:s, s:b, s:s}", "agent_id", yg_rows_text(rows, 0), "relay",
-				  yg_rows_int(rows, 1) != 0, "hostname", yg_rows_text(rows, 2)),
+				  relay, "hostname", yg_rows_text(rows, 2)),
 		out, err);
 }
 
 /* The row as it was before this heartbeat. */
 struct before {
-	bool online, relay, relay_allowed, seen;
+	bool online, relay, may_relay, seen;
 	char *components, *hello; /* owned */
 };
 
@@ -309,7 +319,8 @@ static int read_before(struct store *store, const char *id, struct before *befor
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
-		    "SELECT online, relay, relay_allowed, last_contact, components, hello FROM computers WHERE "
+		    "SELECT online, relay, CASE WHEN relay_on IS NULL THEN relay_allowed ELSE relay_on END, "
+		    "last_contact, components, hello FROM computers WHERE "
 		    "id = $1",
 		    YG_DB_ARGS(yg_db_text(id)), &rows, err) < 0)
 		return -1;
@@ -320,7 +331,7 @@ static int read_before(struct store *store, const char *id, struct before *befor
 		return yg_fail(err, YG_EABSENT, "computer '%s': no such computer", id);
 	before->online = yg_rows_int(rows, 0) != 0;
 	before->relay = yg_rows_int(rows, 1) != 0;
-	before->relay_allowed = yg_rows_int(rows, 2) != 0;
+	before->may_relay = yg_rows_int(rows, 2) != 0;
 	before->seen = !yg_rows_null(rows, 3);
 	before->components = strdup(yg_rows_text(rows, 4));
 	before->hello = strdup(yg_rows_text(rows, 5));
@@ -435,7 +446,7 @@ int op_agents_heartbeat(struct store *store, const struct store_asker *asker, co
 	if (read_before(store, asker->id, &before, err) < 0)
 		return -1;
 
-	bool relay = hello.relay && before.relay_allowed;
+	bool relay = hello.relay && before.may_relay;
 	json_t *list = json_object_get(status, "components");
 	char *components YG_AUTO(mem) = yg_json_text(list);
 	char *hello_text YG_AUTO(mem) = yg_json_text(hello_json);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "manager/store/alerts.h"
+#include "manager/store/groups.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
@@ -12,8 +12,9 @@
 	"c.id, c.name, c.hostname, c.in_group, c.kind, c.address, c.state, c.protection, c.relay, " \
 	"c.relay_port, c.relay_urls, c.policy, p.name, p.fingerprint, c.policy_has, c.set_has, "    \
 	"c.hello, c.status, c.serial, k.not_after, c.online, c.created, c.activated, "              \
-	"c.last_contact "                                                                           \
-	"FROM computers c JOIN policies p ON p.id = c.policy LEFT JOIN certificates k ON k.serial = c.serial "
+	"c.last_contact, g.id, g.name, c.relay_on "                                                 \
+	"FROM computers c JOIN policies p ON p.id = c.policy LEFT JOIN certificates k ON k.serial " \
+	"= c.serial LEFT JOIN relay_groups g ON g.id = c.relay_group "
 
 json_t *store_computer_difference(const json_t *have, const json_t *newest)
 {
@@ -88,8 +89,11 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 						: "offline",
 		"relay", yg_rows_int(rows, 8) != 0, "relay_port",
 		yg_rows_int(rows, 8) ? json_integer((json_int_t)yg_rows_int(rows, 9)) : json_null(),
-		"relay_urls", urls ? store_parse(urls) : json_array(), "relay_urls_fixed",
-		urls != NULL, "policy", "id", yg_rows_text(rows, 11), "name",
+		"relay_urls",
+		yg_rows_int(rows, 8) || urls ? groups_urls(urls, yg_rows_text(rows, 16),
+						       yg_rows_text(rows, 5), yg_rows_int(rows, 9))
+					     : json_array(),
+		"relay_urls_fixed", urls != NULL, "policy", "id", yg_rows_text(rows, 11), "name",
 		yg_rows_text(rows, 12), "fingerprint", yg_rows_text(rows, 13), "sent",
 		strcmp(yg_rows_text(rows, 13), yg_rows_text(rows, 14)) == 0 ? "current" : "pending",
 		"components", components, "set", yg_rows_text(rows, 15), "newest",
@@ -110,6 +114,12 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 	static const char *const lists[] = {"addresses", "roles", "capabilities"};
 	for (size_t i = 0; i < YG_COUNT(lists); i++)
 		(void)json_object_set_new(made, lists[i], member_array(hello, lists[i]));
+	(void)json_object_set_new(made, "relay_on",
+		yg_rows_null(rows, 26) ? json_null() : json_boolean(yg_rows_int(rows, 26) != 0));
+	(void)json_object_set_new(made, "relay_group",
+		yg_rows_null(rows, 24) ? json_null()
+				       : json_pack("{s:s, s:s}", "id", yg_rows_text(rows, 24),
+						 "name", yg_rows_text(rows, 25)));
 	const char *back = json_string_value(json_object_get(status, "rollback_set"));
 	(void)json_object_set_new(made, "rollback_set", json_string(back ? back : ""));
 	static const char *const from_status[] = {"hold", "engine", "update"};
@@ -123,7 +133,7 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 	return made;
 }
 
-static int get(struct store *store, const char *id, json_t **out, struct yg_err *err)
+int store_computer_get(struct store *store, const char *id, json_t **out, struct yg_err *err)
 {
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
@@ -159,7 +169,8 @@ int op_computers_get(struct store *store, const struct store_asker *asker, const
 {
 	(void)asker;
 	const char *id;
-	return yg_json_str(args, "id", 64, &id, err) < 0 ? -1 : get(store, id, out, err);
+	return yg_json_str(args, "id", 64, &id, err) < 0 ? -1
+							 : store_computer_get(store, id, out, err);
 }
 
 int op_computers_list(struct store *store, const struct store_asker *asker, const json_t *args,
@@ -170,11 +181,13 @@ int op_computers_list(struct store *store, const struct store_asker *asker, cons
 	const char *text;
 	const char *state;
 	const char *policy;
+	const char *relays;
 	bool relay;
 	if (store_page(args, &page, err) < 0 ||
 		yg_json_str_or(args, "text", 200, "", &text, err) < 0 ||
 		yg_json_str_or(args, "state", 40, "", &state, err) < 0 ||
 		yg_json_str_or(args, "policy", 64, "", &policy, err) < 0 ||
+		yg_json_str_or(args, "relay_group", 64, "", &relays, err) < 0 ||
 		yg_json_bool_or(args, "relay", false, &relay, err) < 0)
 		return -1;
 	bool any = !json_is_boolean(json_object_get(args, "relay"));
@@ -190,9 +203,11 @@ int op_computers_list(struct store *store, const struct store_asker *asker, cons
 		    "SELECT " COLUMNS "WHERE c.deleted = 0 AND ($1 = '' OR c.state = $1) AND "
 		    "($2 = '' OR c.policy = $2) AND ($3 < 0 OR c.relay = $3) AND (lower(c.name) LIKE $4 ESCAPE "
 		    "'!' OR lower(c.hostname) LIKE $4 ESCAPE '!') AND ($5 = '' OR (c.name, c.id) > (SELECT "
-		    "l.name, l.id FROM computers l WHERE l.id = $5)) ORDER BY c.name, c.id LIMIT $6",
+		    "l.name, l.id FROM computers l WHERE l.id = $5)) AND ($7 = '' OR c.relay_group = $7) ORDER BY "
+		    "c.name, c.id LIMIT $6",
 		    YG_DB_ARGS(yg_db_text(state), yg_db_text(policy), yg_db_int(any ? -1 : relay),
-			    yg_db_text(like), yg_db_text(page.cursor), yg_db_int(page.limit)),
+			    yg_db_text(like), yg_db_text(page.cursor), yg_db_int(page.limit),
+			    yg_db_text(relays)),
 		    &rows, err) < 0)
 		return -1;
 	char last[40] = "";
@@ -216,7 +231,7 @@ int op_computers_components(struct store *store, const struct store_asker *asker
 	json_t *computer YG_AUTO(yg_json) = NULL;
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || yg_json_str(args, "id", 64, &id, err) < 0 ||
-		get(store, id, &computer, err) < 0)
+		store_computer_get(store, id, &computer, err) < 0)
 		return -1;
 	json_t *items YG_AUTO(yg_json) = json_array();
 	json_t *have = json_object_get(computer, "components");
@@ -260,159 +275,4 @@ int op_computers_components(struct store *store, const struct store_asker *asker
 	return store_give(json_pack("{s:O, s:O, s:s}", "items", items, "set",
 				  json_object_get(computer, "set"), "newest_set", set ? set : ""),
 		out, err);
-}
-
-static int assign(struct store *store, const struct store_asker *asker, const char *id,
-	const char *name, const char *policy, struct yg_err *err)
-{
-	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (yg_db_query(store->db, "SELECT name FROM policies WHERE id = $1",
-		    YG_DB_ARGS(yg_db_text(policy)), &rows, err) < 0)
-		return -1;
-	int more = yg_rows_next(rows, err);
-	if (more < 0)
-		return -1;
-	if (more == 0)
-		return yg_fail(err, YG_EABSENT, "policy '%s': no such policy", policy);
-	int64_t changed = 0;
-	if (yg_db_exec(store->db, "UPDATE computers SET policy = $2 WHERE id = $1 AND policy <> $2",
-		    YG_DB_ARGS(yg_db_text(id), yg_db_text(policy)), &changed, err) < 0)
-		return -1;
-	if (changed == 0)
-		return 0;
-	if (store_event(store, 253, id, NULL,
-		    json_pack("{s:s, s:s, s:s}", "computer", name, "policy", yg_rows_text(rows, 0),
-			    "who", asker->name),
-		    err) < 0)
-		return -1;
-	return store_command(store, id, NULL, json_pack("{s:s}", "command", "policy"), err);
-}
-
-/* What a person enters as a relay's addresses: https URLs; an empty list gives the choice back. */
-static int set_urls(struct store *store, const char *id, const json_t *args, struct yg_err *err)
-{
-	json_t *urls;
-	size_t i;
-	json_t *url;
-	if (yg_json_array(args, "relay_urls", 16, &urls, err) < 0)
-		return -1;
-	json_array_foreach(urls, i, url)
-	{
-		const char *text = json_string_value(url);
-		if (!text || strncmp(text, "https://", 8) != 0 || strlen(text) > 300)
-			return yg_fail_cause(err, YG_EFORMAT, "net.url",
-				"relay_urls[%zu]: want https://NAME:PORT, have '%.100s'", i,
-				text ? text : yg_json_kind(url));
-	}
-	char *text YG_AUTO(mem) = json_array_size(urls) > 0 ? yg_json_text(urls) : NULL;
-	if (yg_db_exec(store->db, "UPDATE computers SET relay_urls = $2 WHERE id = $1",
-		    YG_DB_ARGS(yg_db_text(id), yg_db_text(text)), NULL, err) < 0)
-		return -1;
-	return store_command_all(store, "settings", "", err);
-}
-
-int op_computers_update(struct store *store, const struct store_asker *asker, const json_t *args,
-	json_t **out, struct yg_err *err)
-{
-	const char *id;
-	const char *name;
-	const char *group;
-	const char *policy;
-	char before[208];
-	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
-		store_computer_name(store, id, before, err) < 0 ||
-		yg_json_str_or(args, "name", 200, before, &name, err) < 0 ||
-		yg_json_str_or(args, "group", 200, NULL, &group, err) < 0 ||
-		yg_json_str_or(args, "policy", 64, NULL, &policy, err) < 0)
-		return -1;
-	if (name[0] == '\0')
-		return yg_fail(err, YG_EFORMAT, "name: want 1..200 bytes, have none");
-	char changes[64] = "";
-	if (strcmp(name, before) != 0) {
-		(void)snprintf(changes, sizeof(changes), "name");
-		if (yg_db_exec(store->db, "UPDATE computers SET name = $2 WHERE id = $1",
-			    YG_DB_ARGS(yg_db_text(id), yg_db_text(name)), NULL, err) < 0)
-			return -1;
-	}
-	if (group) {
-		size_t len = strlen(changes);
-		(void)snprintf(changes + len, sizeof(changes) - len, "%sgroup",
-			len > 0 ? ", " : "");
-		if (yg_db_exec(store->db, "UPDATE computers SET in_group = $2 WHERE id = $1",
-			    YG_DB_ARGS(yg_db_text(id), yg_db_text(group[0] ? group : NULL)), NULL,
-			    err) < 0)
-			return -1;
-	}
-	if (json_object_get(args, "relay_urls")) {
-		size_t len = strlen(changes);
-		(void)snprintf(changes + len, sizeof(changes) - len, "%srelay_urls",
-			len > 0 ? ", " : "");
-		if (set_urls(store, id, args, err) < 0)
-			return -1;
-	}
-	if (changes[0] != '\0' &&
-		store_event(store, 252, id, NULL,
-			json_pack("{s:s, s:s, s:s}", "computer", name, "changes", changes, "who",
-				asker->name),
-			err) < 0)
-		return -1;
-	if (policy && assign(store, asker, id, name, policy, err) < 0)
-		return -1;
-	return get(store, id, out, err);
-}
-
-int op_computers_delete(struct store *store, const struct store_asker *asker, const json_t *args,
-	json_t **out, struct yg_err *err)
-{
-	const char *id;
-	char name[208];
-	int64_t relay = 0;
-	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
-		store_computer_name(store, id, name, err) < 0 ||
-		store_job_forget(store, id, err) < 0 || store_alerts_forget(store, id, err) < 0 ||
-		yg_db_number(store->db, "SELECT relay FROM computers WHERE id = $1",
-			YG_DB_ARGS(yg_db_text(id)), &relay, err) < 0)
-		return -1;
-	if (yg_db_exec(store->db, "UPDATE certificates SET revoked = 1 WHERE computer = $1",
-		    YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1",
-			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db, "DELETE FROM computer_components WHERE computer = $1",
-			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db,
-			"UPDATE computers SET deleted = 1, online = 0, relay = 0 WHERE id = $1",
-			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0)
-		return -1;
-	if (store_event(store, 708, id, NULL,
-		    json_pack("{s:s, s:s}", "computer", name, "who", asker->name), err) < 0 ||
-		store_event(store, 251, id, NULL,
-			json_pack("{s:s, s:s}", "computer", name, "who", asker->name), err) < 0)
-		return -1;
-	/* Relays have to know the revoked serial at once; the others only that a relay is gone. */
-	if (relay != 0 ? store_command_all(store, "settings", "", err) < 0
-		       : store_command_relays(store, "settings", err) < 0)
-		return -1;
-	/* The session's held request for it asks again, and is refused. */
-	if (store_command_wake(store, id, err) < 0)
-		return -1;
-	return store_give(json_object(), out, err);
-}
-
-int op_computers_policy(struct store *store, const struct store_asker *asker, const json_t *args,
-	json_t **out, struct yg_err *err)
-{
-	const char *id;
-	const char *policy;
-	char name[208];
-	char job[40];
-	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
-		yg_json_str_or(args, "policy", 64, NULL, &policy, err) < 0 ||
-		store_computer_name(store, id, name, err) < 0 ||
-		(policy && assign(store, asker, id, name, policy, err) < 0))
-		return -1;
-	json_t *order YG_AUTO(
-		yg_json) = json_pack("{s:s, s:[s]}", "kind", "policy", "computers", id);
-	if (store_job_make(store, asker, order, job, err) < 0)
-		return -1;
-	return store_give(json_pack("{s:s}", "job", job), out, err);
 }

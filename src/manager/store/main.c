@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/role.h"
 #include "core/sandbox.h"
+#include "crypto/seal.h"
 #include "manager/store/store.h"
 
 #define ARGS_MAX    (8u << 20)               /* bytes of arguments that come as a descriptor */
@@ -202,6 +203,10 @@ static int start(struct yg_role_env *env, void **out, struct yg_err *err)
 	if (store_open(&self->store, database, err) < 0) {
 		stop(self);
 		return -1;
+	}
+	if (env->fd_count > 2 && !(self->store->seal = yg_seal_open(env->fds[2], err))) {
+		stop(self);
+		return yg_wrap(err, "settings key");
 	}
 	self->store->notify = notify;
 	self->store->notify_ctx = self;

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "manager/store/alerts.h"
+#include "manager/store/groups.h"
 #include "manager/store/store.h"
 
 #define PEOPLE    STORE_WEB, STORE_KEY
@@ -35,6 +36,11 @@ const struct store_op store_ops[] = {
 	{"events.search", PEOPLE, false, op_events_search, false},
 	{"events.catalogue", PEOPLE, false, op_events_catalogue, false},
 	{"components.list", PEOPLE, false, op_components_list, false},
+	{"relay_groups.list", PEOPLE, false, op_relay_groups_list, false},
+	{"relay_groups.get", PEOPLE, false, op_relay_groups_get, false},
+	{"relay_groups.create", PEOPLE, true, op_relay_groups_create, false},
+	{"relay_groups.update", PEOPLE, true, op_relay_groups_update, false},
+	{"relay_groups.delete", PEOPLE, true, op_relay_groups_delete, false},
 	{"settings.get", PEOPLE, false, op_settings_get, false},
 	{"settings.update", PEOPLE, true, op_settings_update, false},
 	{"tokens.list", PEOPLE, false, op_tokens_list, false},
@@ -282,6 +288,7 @@ void store_tick(struct store *store)
 {
 	step(store, "store.offline", store_agent_offline);
 	step(store, "store.jobs", store_jobs_tick);
+	step(store, "store.groups", groups_tick);
 	step(store, "store.alerts", store_alerts_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {

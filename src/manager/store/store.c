@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "crypto/random.h"
+#include "crypto/seal.h"
 
 int store_give(json_t *made, json_t **out, struct yg_err *err)
 {
@@ -163,6 +164,7 @@ void store_free(struct store *store)
 	if (!store)
 		return;
 	json_decref(store->wake);
+	yg_seal_free(store->seal);
 	yg_db_free(store->db);
 	free(store);
 }

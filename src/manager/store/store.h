@@ -39,10 +39,13 @@ struct store_asker {
 /* Send a notice to a role. Returns false when that role is not there. `body` is taken over. */
 typedef bool store_notify(void *ctx, const char *peer, const char *name, json_t *body);
 
+struct yg_seal;
 struct store {
 	struct yg_db *db;
 	store_notify *notify;
 	void *notify_ctx;
+	struct yg_seal *seal; /* of settings that are secret, owned; NULL: they cannot be set */
+	bool told_seal;       /* said once that a secret cannot be opened */
 	int64_t clock_s; /* of this operation; a test may set now_s */
 	int64_t now_s;   /* 0: the system's clock */
 	int migration;
@@ -132,6 +135,7 @@ int store_setting_bool(struct store *store, const char *name, bool *out, struct 
 	YG_MUST_CHECK;
 int store_setting_text(struct store *store, const char *name, char **out, struct yg_err *err)
 	YG_MUST_CHECK; /* *out is the caller's to free */
+/* What the heartbeat's answer gives that computer (docs/wire.md, settings). in  relay  it is one now */
 int store_settings_for_agent(struct store *store, const char *computer, bool relay, json_t **out,
 	struct yg_err *err) YG_MUST_CHECK;
 
@@ -161,6 +165,8 @@ int store_command_wake(struct store *store, const char *computer, struct yg_err 
 /* computers.c */
 int store_computer_name(struct store *store, const char *id, char out[208], struct yg_err *err)
 	YG_MUST_CHECK; /* errors YG_EABSENT */
+int store_computer_get(struct store *store, const char *id, json_t **out, struct yg_err *err)
+	YG_MUST_CHECK;
 int store_agent_auth(struct store *store, const char *id, const char *serial,
 	struct store_asker *asker, struct yg_err *err) YG_MUST_CHECK;
 int store_agent_offline(struct store *store, struct yg_err *err) YG_MUST_CHECK;
@@ -246,6 +252,11 @@ STORE_OP(op_components_list);
 STORE_OP(op_components_newest_put);
 STORE_OP(op_components_check_failed);
 STORE_OP(op_content_settings);
+STORE_OP(op_relay_groups_list);
+STORE_OP(op_relay_groups_get);
+STORE_OP(op_relay_groups_create);
+STORE_OP(op_relay_groups_update);
+STORE_OP(op_relay_groups_delete);
 STORE_OP(op_settings_get);
 STORE_OP(op_settings_update);
 STORE_OP(op_tokens_list);

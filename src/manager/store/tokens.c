@@ -9,18 +9,21 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
+#include "manager/store/groups.h"
 #include "manager/store/store.h"
 
-#define COLUMNS "id, name, policy, in_group, relay, uses, used, created, expires, revoked"
+#define COLUMNS                                                                                    \
+	"id, name, policy, in_group, relay, uses, used, created, expires, revoked, relay_group"
 
 static json_t *token_json(const struct yg_rows *rows)
 {
-	return json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:I, s:I, s:o, s:o, s:b}", "id",
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:I, s:I, s:o, s:o, s:b, s:s?}", "id",
 		yg_rows_text(rows, 0), "name", yg_rows_text(rows, 1), "policy",
 		yg_rows_text(rows, 2), "group", yg_rows_text(rows, 3), "relay",
 		yg_rows_int(rows, 4) != 0, "uses", (json_int_t)yg_rows_int(rows, 5), "used",
 		(json_int_t)yg_rows_int(rows, 6), "created", store_time(yg_rows_int(rows, 7)),
-		"expires", store_time(yg_rows_int(rows, 8)), "revoked", yg_rows_int(rows, 9) != 0);
+		"expires", store_time(yg_rows_int(rows, 8)), "revoked", yg_rows_int(rows, 9) != 0,
+		"relay_group", yg_rows_text(rows, 10));
 }
 
 int op_tokens_list(struct store *store, const struct store_asker *asker, const json_t *args,
@@ -83,12 +86,14 @@ int op_tokens_create(struct store *store, const struct store_asker *asker, const
 	const char *name;
 	const char *policy;
 	const char *group;
+	const char *relays;
 	int64_t uses;
 	int64_t valid_s;
 	bool relay;
 	if (yg_json_str_or(args, "name", 200, "", &name, err) < 0 ||
 		yg_json_str_or(args, "policy", 64, NULL, &policy, err) < 0 ||
 		yg_json_str_or(args, "group", 200, NULL, &group, err) < 0 ||
+		yg_json_str_or(args, "relay_group", 64, NULL, &relays, err) < 0 ||
 		yg_json_int_or(args, "uses", 1, 1000000, 1, &uses, err) < 0 ||
 		yg_json_int_or(args, "valid_s", 60, 31536000, 86400, &valid_s, err) < 0 ||
 		yg_json_bool_or(args, "relay", true, &relay, err) < 0)
@@ -101,6 +106,10 @@ int op_tokens_create(struct store *store, const struct store_asker *asker, const
 		if (there == 0)
 			return yg_fail(err, YG_EABSENT, "policy '%s': no such policy", policy);
 	}
+	char in[40];
+	char in_name[208];
+	if (relays && groups_find(store, relays, in, in_name, err) < 0)
+		return -1;
 	char *spki YG_AUTO(mem) = NULL;
 	if (store_fact_get(store, "ca_spki_sha256", &spki, err) < 0) {
 		if (err->code == YG_EABSENT)
@@ -125,11 +134,11 @@ int op_tokens_create(struct store *store, const struct store_asker *asker, const
 		return -1;
 	if (yg_db_exec(store->db,
 		    "INSERT INTO tokens (id, name, secret_sha256, policy, in_group, relay, uses, used, created, "
-		    "expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, 0)",
+		    "expires, revoked, relay_group) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, 0, $10)",
 		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name), yg_db_text(hash),
 			    yg_db_text(policy), yg_db_text(group), yg_db_int(relay),
 			    yg_db_int(uses), yg_db_int(store->clock_s),
-			    yg_db_int(store->clock_s + valid_s)),
+			    yg_db_int(store->clock_s + valid_s), yg_db_text(relays)),
 		    NULL, err) < 0 ||
 		store_event(store, 20002, NULL, NULL,
 			json_pack("{s:s, s:s}", "name", name, "who", asker->name), err) < 0 ||

@@ -1292,7 +1292,8 @@ static void offline(void **state)
 	world.store->now_s = start + 5000;
 	world.store->started_s = start + 4990;
 	store_tick(world.store);
-	want_history(&world, since, "730 731");
+	/* But that there is no relay it could update from is an alert by now. */
+	want_history(&world, since, "730 731 190");
 }
 
 static void settings(void **state)
@@ -1318,7 +1319,7 @@ static void settings(void **state)
 			"update.tries: want a whole number, have a string"},
 		{"{\"language\":\"fr\"}", "language: want en or ja, have 'fr'"},
 		{"{\"source\":{\"url\":\"ftp://x\"}}",
-			"source.url: want http:// or https://, have 'ftp://x'"},
+			"source.url: want http://HOST/… or https://HOST/…, have 'ftp://x'"},
 		{"{\"schedule\":{\"update\":\"daily 25:00\"}}", NULL},
 		{"{\"schedule\":{\"update\":\"often\"}}",
 			"schedule.update: want nothing, 'every SECONDS' or 'daily HH:MM', have 'often'"},
