@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "agent/fetch_bundle.h"
+#include "agent/fetch_probe.h"
+#include "agent/fetch_source.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/sandbox.h"
@@ -18,7 +20,6 @@
 #include "net/client.h"
 
 #define URL_MAX     2048
-#define PEM_MAX     (256u << 10)
 #define PATH_BYTES  512
 #define TIMEOUT_MAX 3600 /* seconds */
 #define RESUMES_MAX 3    /* times that one request goes on after a connection that was cut */
@@ -35,88 +36,17 @@ struct fetch {
 
 /* ---- a client for a source ---- */
 
-struct source {
-	const char *url, *kind, *relay_id, *ca;
-	const char *cert, *key, *cas;
-	const char *proxy_url, *proxy_user, *proxy_password;
-};
-
-static int parse_tls(const json_t *source, struct source *out, struct yg_err *err)
+static struct yg_client *new_client(const struct fetch_source *source, struct yg_err *err)
 {
-	json_t *tls = json_object_get(source, "tls");
-	if (!tls || json_is_null(tls))
-		return 0;
-	if (yg_json_object(source, "tls", &tls, err) < 0)
-		return -1;
-	if (yg_json_str_or(tls, "cert", PEM_MAX, NULL, &out->cert, err) < 0 ||
-		yg_json_str_or(tls, "key", PEM_MAX, NULL, &out->key, err) < 0 ||
-		yg_json_str_or(tls, "cas", PEM_MAX, NULL, &out->cas, err) < 0)
-		return yg_wrap(err, "tls");
-	return 0;
-}
-
-static int parse_proxy(const json_t *source, struct source *out, struct yg_err *err)
-{
-	json_t *proxy = json_object_get(source, "proxy");
-	if (!proxy || json_is_null(proxy))
-		return 0;
-	if (yg_json_object(source, "proxy", &proxy, err) < 0)
-		return -1;
-	if (yg_json_str(proxy, "url", URL_MAX, &out->proxy_url, err) < 0 ||
-		yg_json_str_or(proxy, "user", 256, NULL, &out->proxy_user, err) < 0 ||
-		yg_json_str_or(proxy, "password", 256, NULL, &out->proxy_password, err) < 0)
-		return yg_wrap(err, "proxy");
-	return 0;
-}
-
-static int parse_source(const json_t *body, struct source *out, struct yg_err *err)
-{
-	json_t *source = NULL;
-	if (yg_json_object(body, "source", &source, err) < 0)
-		return -1;
-	if (yg_json_str(source, "url", URL_MAX, &out->url, err) < 0 ||
-		yg_json_str_or(source, "kind", 16, "source", &out->kind, err) < 0 ||
-		yg_json_str_or(source, "relay_id", 64, "", &out->relay_id, err) < 0 ||
-		yg_json_str_or(source, "ca", PEM_MAX, "", &out->ca, err) < 0 ||
-		parse_tls(source, out, err) < 0 || parse_proxy(source, out, err) < 0)
-		return yg_wrap(err, "source");
-	return 0;
-}
-
-static bool ends_in_slashes(const char *url)
-{
-	size_t len = strlen(url);
-	return len > 2 && strcmp(url + len - 2, "//") == 0;
-}
-
-static struct yg_client *new_client(const struct source *source, struct yg_err *err)
-{
-	char peer[128] = "";
+	char peer[FETCH_SOURCE_PEER];
 	struct yg_tls tls = {0};
-	if (strcmp(source->kind, "relay") == 0) {
-		/* A relay is who its certificate says; the URL is only a way to it. */
-		if (*source->relay_id &&
-			!yg_str_put(peer, sizeof(peer), "urn:yagura:relay:%s", source->relay_id)) {
-			(void)yg_fail(err, YG_EFORMAT, "relay_id: too long");
-			return NULL;
-		}
-		tls = (struct yg_tls){.cert = source->cert,
-			.key = source->key,
-			.cas = source->cas,
-			.peer_uri = *peer ? peer : NULL,
-			.peer_prefix = *peer ? NULL : "urn:yagura:relay:"};
-	} else {
-		tls = (struct yg_tls){.cas = *source->ca ? source->ca : NULL,
-			.system_cas = true,
-			.insecure = ends_in_slashes(source->url)};
-	}
-	struct yg_proxy proxy = {.url = source->proxy_url,
-		.user = source->proxy_user,
-		.password = source->proxy_password};
-	return yg_client_new(NULL, &tls, source->proxy_url ? &proxy : NULL, err);
+	struct yg_proxy proxy = fetch_source_proxy(source);
+	if (fetch_source_tls(source, peer, &tls, err) < 0)
+		return NULL;
+	return yg_client_new(NULL, &tls, &proxy, err);
 }
 
-static int use_source(struct fetch *fetch, const json_t *body, const struct source *source,
+static int use_source(struct fetch *fetch, const json_t *body, const struct fetch_source *source,
 	struct yg_err *err)
 {
 	char *key YG_AUTO(mem) = yg_json_text(json_object_get(body, "source"));
@@ -147,14 +77,14 @@ static int make_url(const char *base, const char *path, char *out, size_t size, 
 }
 
 struct wish { /* points into the request */
-	struct source source;
+	struct fetch_source source;
 	const char *path, *etag;
 	int64_t max, offset, timeout_s, connect_s;
 };
 
 static int parse_wish(const struct yg_ipc_msg *msg, struct wish *wish, struct yg_err *err)
 {
-	if (parse_source(msg->body, &wish->source, err) < 0 ||
+	if (fetch_source_parse(msg->body, &wish->source, err) < 0 ||
 		yg_json_str(msg->body, "path", PATH_BYTES, &wish->path, err) < 0 ||
 		yg_json_int(msg->body, "max", 0, INT64_MAX, &wish->max, err) < 0 ||
 		yg_json_int_or(msg->body, "offset", 0, wish->max, 0, &wish->offset, err) < 0 ||
@@ -264,7 +194,19 @@ static void on_get(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		yg_ipc_reply(ipc, msg->id, reply, NULL, 0);
 }
 
-static const struct yg_ipc_handler handlers[] = {{"fetch.get", on_get}, {0}};
+static void on_probe(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
+{
+	(void)ctx;
+	struct yg_err err = {0};
+	json_t *reply = NULL;
+	if (fetch_probe(msg->body, &reply, &err) < 0)
+		yg_ipc_reply_err(ipc, msg->id, &err);
+	else
+		yg_ipc_reply(ipc, msg->id, reply, NULL, 0);
+}
+
+static const struct yg_ipc_handler handlers[] = {{"fetch.get", on_get}, {"fetch.probe", on_probe},
+	{0}};
 
 /* ---- the role ---- */
 

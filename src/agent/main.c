@@ -39,6 +39,7 @@ static const struct yg_super_role roles[] = {
 	{.name = "session",
 		.program = "yagura-agent-net",
 		.links = {"install", "walk"},
+		.spawns = {"fetch"},
 		.turns = {"relay"},
 		.logs = true},
 	{.name = "install",

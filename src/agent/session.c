@@ -478,7 +478,6 @@ static void link_gone(void *ctx, struct yg_ipc *ipc)
 
 void session_link(void *self, const char *peer, const char *tag, int fd)
 {
-	(void)tag;
 	struct session *s = self;
 	struct yg_err err = {0};
 	const struct {
@@ -488,6 +487,8 @@ void session_link(void *self, const char *peer, const char *tag, int fd)
 	} peers[] = {{"install", &s->install, install_handlers}, {"walk", &s->walk, walk_handlers},
 		{"relay", &s->relay, relay_handlers}};
 	size_t i = 0;
+	if (strcmp(peer, "fetch") == 0 && session_probe_link(s, tag, fd))
+		return;
 	while (i < YG_COUNT(peers) && strcmp(peers[i].name, peer) != 0)
 		i++;
 	if (i == YG_COUNT(peers)) {
@@ -605,6 +606,7 @@ void session_stop(void *self)
 		return;
 	manager_free(yg_take(s->manager));
 	session_event(s, EVENT_STOPPED, NULL);
+	session_probe_free(s);
 	session_task_free(s);
 	control_free(s->control);
 	activate_free(s->activation);

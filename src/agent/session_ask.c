@@ -175,6 +175,16 @@ static void ask_repair(void *ctx, struct control_call *call, const json_t *quest
 	session_task_ask(ctx, "repair", call, NULL);
 }
 
+static void ask_test(void *ctx, struct control_call *call, const json_t *question)
+{
+	const char *what = NULL;
+	struct yg_err err = {0};
+	if (yg_json_str_or(question, "what", 16, "relays", &what, &err) < 0)
+		control_fail(call, &err);
+	else
+		session_task_ask(ctx, "test", call, question);
+}
+
 static void ask_scan(void *ctx, struct control_call *call, const json_t *question)
 {
 	json_t *paths = NULL;
@@ -211,6 +221,7 @@ const struct control_verb session_ask_verbs[] = {
 	{"rollback", ask_rollback},
 	{"release_hold", ask_release_hold},
 	{"scan", ask_scan},
+	{"test", ask_test},
 	{"repair", ask_repair},
 	{"events", ask_events},
 	{NULL, NULL},

@@ -19,6 +19,7 @@
 #define SESSION_RECENT_MAX 500 /* events that the control socket can show */
 
 struct task;
+struct session_probe;
 
 struct session {
 	struct yg_role_env *env;
@@ -45,12 +46,13 @@ struct session {
 	char policy_refused[129]; /* fingerprint that this computer could not take */
 	char policy_asked[129];
 	int64_t stale_until_ms; /* newer settings were announced: updates wait for them; 0: no */
-	char log_level[16]; /* the Manager's setting as it was passed on; "" none */
+	char log_level[16];     /* the Manager's setting as it was passed on; "" none */
 	bool relay_wanted, relay_on;
 	int relay_turned; /* what the parent was told: 1 on, 0 off, -1 as configured */
 	int64_t relay_port;
 	int64_t relay_renew_ms, relay_renew_pause_ms; /* of asking for a certificate of a relay */
 	json_t *last;                                 /* session_last.c */
+	struct session_probe *probes;                 /* tests of connections under way */
 
 	struct manager_activation *activation;
 	struct control_call *activation_call;
@@ -108,6 +110,19 @@ void session_last_load(struct session *s);
 void session_last_keep(struct session *s, bool relay, const char *outcome, const char *cause,
 	const char *detail, const json_t *result);
 json_t *session_last(const struct session *s, bool relay); /* a new reference; or null */
+
+/* ---- session_probe.c: tests of connections ---- */
+
+/* How it ended: *err has a code when there was no test, else `result` is {targets} of net/probe.h (borrowed). */
+typedef void session_probe_done(void *ctx, const json_t *result, const struct yg_err *err);
+
+/* in      what  "relays", "source" or "manager"
+ * errors  nothing to test: update.no_source, auth.agent; YG_EFORMAT another word
+ */
+int session_probe_start(struct session *s, const char *what, session_probe_done *done, void *ctx,
+	struct yg_err *err) YG_MUST_CHECK;
+bool session_probe_link(struct session *s, const char *tag, int fd); /* false: not one of ours */
+void session_probe_free(struct session *s); /* who waits is not told */
 
 /* ---- session_log.c ---- */
 

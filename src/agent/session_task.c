@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/str.h"
 #include "crypto/random.h"
+#include "net/probe.h"
 #include "proto/cause.h"
 #include "proto/wire.h"
 
@@ -29,7 +30,7 @@
 #define EVENT_UNJUDGED 9018
 #define EVENT_MALWARE  20100
 
-enum what { UPDATE, UPDATE_RELAY, ROLLBACK, RELEASE_HOLD, REPAIR, SCAN };
+enum what { UPDATE, UPDATE_RELAY, ROLLBACK, RELEASE_HOLD, REPAIR, SCAN, TEST };
 
 static const struct {
 	const char *command; /* of the Manager */
@@ -43,6 +44,7 @@ static const struct {
 	[RELEASE_HOLD] = {"release_hold", "release_hold", "hold.release", false},
 	[REPAIR] = {"", "repair", "repair.run", false},
 	[SCAN] = {"scan", "scan", "scan.run", true},
+	[TEST] = {"test", "test", "fetch.probe", false}, /* session_probe.c sees to its role */
 };
 
 struct task {
@@ -330,9 +332,51 @@ static void expect_settings(struct session *s)
 		manager_beat(s->manager);
 }
 
+/* A test that finds something wrong has failed; what it found is in its detail. */
+static void tested(void *ctx, const json_t *result, const struct yg_err *err)
+{
+	struct task *task = ctx;
+	const char *cause = "";
+	const char *said = "";
+	bool failed = false;
+	size_t i;
+	json_t *target;
+	task->running = false;
+	if (err->code) {
+		struct yg_err why = *err;
+		fail(task, &why);
+		return;
+	}
+	json_array_foreach(json_object_get(result, "targets"), i, target)
+	{
+		failed = yg_probe_failed(target, &cause, &said);
+		if (failed)
+			break;
+	}
+	if (task->call)
+		control_reply(yg_take(task->call), json_deep_copy(result));
+	finish(task, failed ? "failed" : "success", cause, said, result);
+}
+
+static void start_test(struct task *task)
+{
+	struct session *s = task->session;
+	const char *what = json_string_value(json_object_get(task->command, "what"));
+	struct yg_err err = {0};
+	if (task->remote && yg_clock_mono_ms() < s->stale_until_ms)
+		return;
+	task->running = true;
+	if (session_probe_start(s, what ? what : "relays", tested, task, &err) < 0)
+		fail(task, &err);
+}
+
 static void start(struct task *task)
 {
 	struct session *s = task->session;
+	if (task->what == TEST) {
+		start_test(task);
+		return;
+	}
 	struct yg_ipc *ipc = kinds[task->what].walk ? s->walk : s->install;
 	struct yg_err err = {0};
 	if (!ipc || (task->resumed && !kinds[task->what].walk && !s->store_fresh))
@@ -487,7 +531,7 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 	while (!kinds[what].ask || strcmp(kinds[what].ask, kind) != 0)
 		what++;
 	json_t *command YG_AUTO(yg_json) = json_pack("{s:s}", "command", kinds[what].command);
-	static const char *const kept[] = {"paths", "bundle"};
+	static const char *const kept[] = {"paths", "bundle", "what"};
 	for (size_t i = 0; i < YG_COUNT(kept); i++)
 		if (json_object_get(question, kept[i]))
 			(void)json_object_set(command, kept[i], json_object_get(question, kept[i]));
@@ -507,7 +551,7 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 	}
 	if (what == SCAN)
 		control_on_gone(call, asker_gone, task);
-	if (!kinds[what].walk && !s->install) {
+	if (!kinds[what].walk && what != TEST && !s->install) {
 		(void)yg_fail(&err, YG_EAGAIN, "the install role does not run at the moment");
 		fail(task, &err);
 		return;
