@@ -151,31 +151,22 @@ static void reply_outcome(struct install *in, uint32_t id, const struct yg_err *
 			NULL, 0);
 }
 
-struct asked { /* a rollback */
-	struct install *in;
-	struct yg_ipc *session; /* that asked; compared, never used */
-	uint32_t id;
-};
-
 static void rolled_back(void *ctx, const struct yg_err *err)
 {
-	struct asked *asked = ctx;
+	struct install_asked *asked = ctx;
 	struct install *in = asked->in;
 	if (err->code)
 		yg_log_err(YG_LOG_WARN, "rollback.failed", err);
 	install_changed(in);
 	if (asked->session == in->session)
 		reply_outcome(in, asked->id, err, err->msg);
-	free(asked);
+	install_asked_free(asked);
 	install_live_ensure(in);
 }
 
 static void on_rollback(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
-	struct asked *asked = calloc(1, sizeof(*asked));
-	if (!asked)
-		abort(); /* the parent starts us again */
-	asked->in = ctx;
+	struct install_asked *asked = install_asked_new(ctx, NULL);
 	asked->session = ipc;
 	asked->id = msg->id;
 	install_back_start(ctx, "rollback", rolled_back, asked);
@@ -442,6 +433,7 @@ void install_stop(void *self)
 	install_run_free(in);
 	install_back_free(in);
 	install_engine_free_all(in);
+	install_asked_lost(in, NULL);
 	install_live_done(in);
 	yg_ipc_free(in->session);
 	yg_ipc_free(in->walk);

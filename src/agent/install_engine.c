@@ -21,12 +21,6 @@
 #define RETIRE_MS 5000 /* time for walk to take the new one before we let go of the old */
 #define SAMPLES   8    /* of each kind in one am.trial: descriptors of a message are limited */
 
-struct install_asked { /* a request to the parent; in->asked has those without an answer */
-	struct install_asked *next;
-	struct install *in;
-	char set[YG_SHA256_TEXT];
-};
-
 static void unlink_engine(struct install_engine *engine)
 {
 	for (struct install_engine **at = &engine->in->engines; *at; at = &(*at)->next) {
@@ -40,6 +34,8 @@ static void unlink_engine(struct install_engine *engine)
 static void release(struct install_engine *engine)
 {
 	yg_timer_free(engine->timer);
+	if (engine->ipc)
+		install_asked_lost(engine->in, engine->ipc);
 	yg_ipc_free(engine->ipc);
 	free(engine->trial);
 	free(engine);
@@ -193,27 +189,18 @@ void install_engine_link(struct install_engine *engine, int fd)
 static void spawned(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	struct install_asked *asked = ctx;
-	struct install_engine *engine = install_engine_find(asked->in, asked->set);
-	struct install_asked **at = &asked->in->asked;
-	while (*at != asked)
-		at = &(*at)->next;
-	*at = asked->next;
+	struct install_engine *engine = install_engine_find(asked->in, asked->name);
 	if (err->code && engine && !engine->ipc)
 		fail(engine, err);
 	else if (!err->code && engine)
 		engine->adopted = json_is_true(json_object_get(reply->body, "adopted"));
-	free(asked);
+	install_asked_free(asked);
 }
 
 static void spawn(struct install_engine *engine)
 {
-	struct install_asked *asked = calloc(1, sizeof(*asked));
-	if (!asked)
-		abort(); /* the parent starts us again */
-	asked->in = engine->in;
-	asked->next = engine->in->asked;
-	engine->in->asked = asked;
-	memcpy(asked->set, engine->set, sizeof(asked->set));
+	struct install_asked *asked = install_asked_new(engine->in, engine->in->env->parent);
+	memcpy(asked->name, engine->set, sizeof(engine->set));
 	yg_timer_set(engine->timer, START_MS);
 	yg_ipc_request(engine->in->env->parent, "spawn",
 		json_pack("{s:s, s:s, s:{}, s:b}", "role", "am", "tag", engine->set, "args",
@@ -327,11 +314,6 @@ void install_engine_free_all(struct install *in)
 {
 	while (in->engines)
 		engine_free(in->engines);
-	while (in->asked) { /* we end: no answer comes any more */
-		struct install_asked *asked = in->asked;
-		in->asked = asked->next;
-		free(asked);
-	}
 }
 
 /* ---- trial ---- */

@@ -209,6 +209,25 @@ void install_policy_apply(struct install *in, uint32_t id, const json_t *body);
 void install_policy_proven(struct install *in); /* an engine started with it */
 void install_policy_refused(struct install *in, const struct yg_err *why); /* event 1001 */
 
+/* ---- what was asked, and is not answered yet (install_asked.c) ---- */
+
+/* One request to another role: of whose channel it is, and whom its answer is for. */
+struct install_asked {
+	struct install_asked *next; /* in install->asked */
+	struct install *in;
+	const struct yg_ipc *of, *session; /* compared, never used */
+	uint32_t id;                       /* of the request at session; 0: none */
+	char name[129];                    /* a tag, a set, a fingerprint */
+	json_t *body;                      /* owned */
+};
+
+struct install_asked *install_asked_new(struct install *in, const struct yg_ipc *of);
+void install_asked_free(struct install_asked *asked);
+/* A channel is about to be freed (NULL: all of them): what was asked over it is answered to session with YG_EAGAIN,
+ * and forgotten.
+ */
+void install_asked_lost(struct install *in, const struct yg_ipc *of);
+
 /* ---- the role (install.c) ---- */
 
 struct install {
@@ -220,7 +239,7 @@ struct install {
 	struct yg_ipc *session, *walk, *relay;
 
 	struct install_engine *engines;
-	struct install_asked *asked; /* of install_engine.c */
+	struct install_asked *asked; /* install_asked.c */
 	struct install_live live;
 	struct install_policy policy;
 	struct install_mirror

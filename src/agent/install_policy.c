@@ -15,19 +15,6 @@
 
 /* K1, K3: the last good configuration is kept on disk, and given to every engine that starts. */
 
-struct asked {
-	struct install *in;
-	uint32_t id; /* of session's request */
-	json_t *engine;
-	char fingerprint[FINGERPRINT + 1];
-};
-
-static void asked_free(struct asked *asked)
-{
-	json_decref(asked->engine);
-	free(asked);
-}
-
 static void take(struct install *in, json_t *engine, const char *fingerprint)
 {
 	json_decref(in->policy.engine);
@@ -136,17 +123,17 @@ static void accept(struct install *in, uint32_t id, json_t *engine, const char *
 static void configured(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	(void)reply;
-	struct asked *asked = ctx;
+	struct install_asked *asked = ctx;
 	struct install *in = asked->in;
 	if (!err->code) {
-		accept(in, asked->id, asked->engine, asked->fingerprint, true);
+		accept(in, asked->id, asked->body, asked->name, true);
 	} else {
 		if (err->code != YG_EAGAIN)
 			install_policy_refused(in, err);
 		if (in->session)
 			yg_ipc_reply_err(in->session, asked->id, err);
 	}
-	asked_free(asked);
+	install_asked_free(asked);
 }
 
 static int parse(const json_t *body, json_t **engine, const char **fingerprint, struct yg_err *err)
@@ -177,13 +164,11 @@ void install_policy_apply(struct install *in, uint32_t id, const json_t *body)
 		accept(in, id, config, fingerprint, false);
 		return;
 	}
-	struct asked *asked = calloc(1, sizeof(*asked));
-	if (!asked)
-		abort(); /* the parent starts us again */
-	asked->in = in;
+	struct install_asked *asked = install_asked_new(in, in->live.engine->ipc);
+	asked->session = in->session;
 	asked->id = id;
-	asked->engine = json_incref(config);
-	(void)!yg_str_put(asked->fingerprint, sizeof(asked->fingerprint), "%s", fingerprint);
+	asked->body = json_incref(config);
+	(void)!yg_str_put(asked->name, sizeof(asked->name), "%s", fingerprint);
 	yg_ipc_request(in->live.engine->ipc, "am.config",
 		json_pack("{s:s, s:O}", "command", "SET_CONFIG", "config", config), NULL, 0,
 		configured, asked);

@@ -10,11 +10,6 @@
 
 /* fetch and verify: two processes for one run, started afresh and ended with it. */
 
-struct spawned { /* a request to the parent, which may be answered when the run is gone */
-	struct install *in;
-	char tag[48];
-};
-
 static void ended(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	(void)ctx;
@@ -60,16 +55,17 @@ static void helper_closed(void *ctx, struct yg_ipc *ipc)
 static void spawn_done(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	(void)reply;
-	struct spawned *asked = ctx;
+	struct install_asked *asked = ctx;
 	struct install_run *r = asked->in->run;
-	if (err->code && r && strcmp(r->tag, asked->tag) == 0 && r->spawning) {
+	bool ours = r && r->spawning && strcmp(r->tag, asked->name) == 0;
+	install_asked_free(asked);
+	if (err->code && ours) {
 		struct yg_err why = *err;
 		install_run_helper_end(r);
 		if (!why.cause[0])
 			(void)yg_fail_cause(&why, YG_ESYSTEM, "system.error", "%s", err->msg);
 		install_run_fail_here(r, &why);
 	}
-	free(asked);
 }
 
 void install_run_helper_spawn(struct install_run *r)
@@ -79,11 +75,8 @@ void install_run_helper_spawn(struct install_run *r)
 	(void)!yg_str_put(r->tag, sizeof(r->tag), "run-%ld-%u", (long)getpid(), r->in->serial++);
 	static const char *const roles[] = {"fetch", "verify"};
 	for (size_t i = 0; i < YG_COUNT(roles); i++) {
-		struct spawned *asked = calloc(1, sizeof(*asked));
-		if (!asked)
-			abort(); /* the parent starts us again */
-		asked->in = r->in;
-		memcpy(asked->tag, r->tag, sizeof(asked->tag));
+		struct install_asked *asked = install_asked_new(r->in, r->in->env->parent);
+		memcpy(asked->name, r->tag, sizeof(r->tag));
 		yg_ipc_request(r->in->env->parent, "spawn",
 			json_pack("{s:s, s:s, s:{}}", "role", roles[i], "tag", r->tag, "args"),
 			NULL, 0, spawn_done, asked);
