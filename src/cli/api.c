@@ -74,21 +74,16 @@ static int said(const struct cli *cli, const struct yg_client_reply *reply, cons
 	return yg_fail(err, YG_EFORMAT, "%s: %s", field, message);
 }
 
-int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **answer,
-	struct yg_err *err)
+/* in  text  the body, JSON; NULL: none */
+static int transfer(struct cli *cli, const char *method, const char *path, const char *text,
+	struct yg_buf *got, struct yg_client_reply *reply, struct yg_err *err)
 {
-	json_t *own YG_AUTO(yg_json) = body;
-	char *text YG_AUTO(mem) = own ? yg_json_text(own) : NULL;
-	if (ready(cli, err) < 0)
-		return -1;
 	struct yg_url base = {0};
-	if (yg_url_parse(cli->url, &base, err) < 0)
+	if (ready(cli, err) < 0 || yg_url_parse(cli->url, &base, err) < 0)
 		return -1;
 	char *url YG_AUTO(mem) = yg_str_format("%s/api/v1/%s", base.base, path);
 	if (!url)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	struct yg_buf got YG_AUTO(yg_buf) = YG_BUF(API_ANSWER_MAX);
-	struct yg_client_reply reply = {0};
 	struct yg_client_request request = {
 		.method = method,
 		.url = url,
@@ -98,15 +93,46 @@ int api_call(struct cli *cli, const char *method, const char *path, json_t *body
 		.any_status = true,
 		.deadline_ms = 60000,
 	};
-	if (yg_client_text(cli->client, &request, &got, &reply, err) < 0)
-		return -1;
+	return yg_client_text(cli->client, &request, got, reply, err);
+}
+
+static int parse(const struct yg_buf *got, const struct yg_client_reply *reply, const char *path,
+	json_t **value, struct yg_err *err)
+{
+	if (got->len && yg_json_parse(yg_buf_bytes(got), API_ANSWER_MAX, value, err) < 0)
+		return yg_wrap(err, "%s: HTTP %d", path, reply->status);
+	return 0;
+}
+
+int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **answer,
+	struct yg_err *err)
+{
+	json_t *own YG_AUTO(yg_json) = body;
+	char *text YG_AUTO(mem) = own ? yg_json_text(own) : NULL;
+	struct yg_buf got YG_AUTO(yg_buf) = YG_BUF(API_ANSWER_MAX);
+	struct yg_client_reply reply = {0};
 	json_t *value YG_AUTO(yg_json) = NULL;
-	if (got.len && yg_json_parse(yg_buf_bytes(&got), API_ANSWER_MAX, &value, err) < 0)
-		return yg_wrap(err, "%s: HTTP %d", url, reply.status);
+	if (transfer(cli, method, path, text, &got, &reply, err) < 0 ||
+		parse(&got, &reply, path, &value, err) < 0)
+		return -1;
 	if (reply.status >= 400)
 		return said(cli, &reply, value, err);
 	*answer = value ? yg_take(value) : json_null();
 	return 0;
+}
+
+int api_bytes(struct cli *cli, const char *method, const char *path, struct yg_buf *out,
+	struct yg_err *err)
+{
+	struct yg_client_reply reply = {0};
+	json_t *value YG_AUTO(yg_json) = NULL;
+	if (transfer(cli, method, path, NULL, out, &reply, err) < 0)
+		return -1;
+	if (reply.status < 400)
+		return 0;
+	if (parse(out, &reply, path, &value, err) < 0)
+		return -1;
+	return said(cli, &reply, value, err);
 }
 
 char *api_query(char *path, const char *name, const char *value)

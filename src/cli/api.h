@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "core/buf.h"
 #include "core/err.h"
 
 struct cli;
@@ -14,6 +15,10 @@ struct cli;
  * errors  the transfer's, with its cause; YG_EFORMAT what the Manager says in its error
  */
 int api_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **answer,
+	struct yg_err *err) YG_MUST_CHECK;
+
+/* The same for an answer that is no JSON: its bytes go into `out`. errors  as above */
+int api_bytes(struct cli *cli, const char *method, const char *path, struct yg_buf *out,
 	struct yg_err *err) YG_MUST_CHECK;
 
 /* A query: "?" or "&", name, "=", value with everything unusual as %XX; nothing when value is NULL.

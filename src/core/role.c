@@ -191,6 +191,7 @@ int yg_role_main(int argc, char **argv, const struct yg_role *roles)
 void yg_role_ready(struct yg_role_env *env)
 {
 	struct yg_err err = {0};
+	yg_log(YG_LOG_DEBUG, "role.ready", "the first work is done");
 	if (yg_ipc_send(env->parent, "ready", NULL, NULL, 0, &err) < 0)
 		yg_log_err(YG_LOG_WARN, "role.ready", &err);
 }

@@ -52,6 +52,7 @@ struct api_route {
 	int status;       /* of a success */
 	bool open;        /* needs no key */
 	bool lang;        /* the answer has texts for people */
+	bool zip;         /* the store's {"files"} become a diagnostic package */
 	const struct api_member *query;
 	const struct api_value *body; /* NULL: none is taken */
 };

@@ -111,7 +111,7 @@ class Maker:
                 status = next(int(s) for s in op['responses'] if s.startswith('2'))
                 rows.append(
                     f"\t{{{c(method.upper())}, {c(path)}, {c(op.get('x-op', ''))}, {status}, "
-                    f"{flag(op.get('security') == [])}, {flag(op.get('x-lang', False))}, "
+                    f"{flag(op.get('security') == [])}, {flag(op.get('x-lang', False))}, {flag(op.get('x-zip', False))}, "
                     f"{self.members(query, [])}, {'&' + self.value(schema) if schema else 'NULL'}}},")
         self.out.append('static const struct api_route routes[] = {\n' + '\n'.join(rows) + '\n};')
 

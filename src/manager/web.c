@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "manager/web.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 
+#include "archive/package.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "manager/api.h"
@@ -63,6 +66,41 @@ static const char *field_of(const struct api_route *route, const struct yg_err *
 	return NULL;
 }
 
+/* {"files":[{name, text or value}]} as a zip file. The list of what is in it is its last file. */
+static int make_package(int fd, const json_t *result, struct yg_err *err)
+{
+	struct yg_package *package YG_AUTO(yg_package) = yg_package_new(fd, "manager", err);
+	json_t *contents YG_AUTO(yg_json) = NULL;
+	size_t i;
+	json_t *file;
+	if (!package)
+		return -1;
+	json_array_foreach(json_object_get(result, "files"), i, file)
+	{
+		const char *name = NULL;
+		const char *text = json_string_value(json_object_get(file, "text"));
+		if (yg_json_str(file, "name", 300, &name, err) < 0)
+			return -1;
+		if (text ? yg_package_text(package, name, yg_bytes_of(text), err) < 0
+			 : yg_package_json(package, name, json_object_get(file, "value"), err) < 0)
+			return -1;
+	}
+	return yg_package_close(package, &contents, err);
+}
+
+static void reply_package(struct yg_server_request *request, const json_t *result)
+{
+	struct yg_err err = {0};
+	int fd YG_AUTO(fd) = memfd_create("package", MFD_CLOEXEC);
+	if (fd < 0)
+		(void)yg_fail_sys(&err, errno, "making the package");
+	if (fd < 0 || make_package(fd, result, &err) < 0) {
+		edge_fail(request, &err, NULL);
+		return;
+	}
+	yg_server_reply_file(request, yg_take_fd(fd), "application/zip", NULL);
+}
+
 static void answered(void *ctx, json_t *result, const struct yg_err *err)
 {
 	struct ask *ask = ctx;
@@ -72,6 +110,8 @@ static void answered(void *ctx, json_t *result, const struct yg_err *err)
 		edge_fail(request, err, field_of(ask->route, err, field));
 	else if (request && ask->refusal.status)
 		refuse(request, &ask->refusal, &ask->why);
+	else if (request && ask->route->zip)
+		reply_package(request, result);
 	else if (request && ask->route->status == 204)
 		yg_server_reply(request, 204, "application/json", (struct yg_bytes){NULL, 0});
 	else if (request)

@@ -233,7 +233,7 @@ void yg_logs_entry(struct yg_logs *logs, enum yg_logs_file file, enum yg_logs_le
 	if (len <= 0 || (size_t)len >= sizeof(entry))
 		return;
 	struct ring *ring = &logs->rings[file];
-	if (level > logs->level) {
+	if (level > logs->level && yg_log_level() < YG_LOG_DEBUG) {
 		remember(ring, entry, (size_t)len);
 		return;
 	}

@@ -32,7 +32,8 @@ enum yg_logs_level { YG_LOGS_ERR, YG_LOGS_APP, YG_LOGS_DBG }; /* less is more im
 struct yg_logs;
 
 /* in      dir       the folder iaulogs; a descriptor of its own is kept
- *         level     what iau.log and iaurelay.log get; all more than that stays in the ring
+ *         level     what iau.log and iaurelay.log get, and all when the level of the process (core/log.h) is debug;
+ *                   what they do not get stays in memory, see yg_logs_entry
  *         size_max  bytes of a file; keep: old files of each
  * errors  YG_ESYSTEM
  */

@@ -21,6 +21,7 @@
 #define ARGS_MAX    (8u << 20)               /* bytes of arguments that come as a descriptor */
 #define RESULT_MAX  (256u << 20)             /* bytes of a result that goes as one */
 #define SMALL_MAX   (YG_IPC_SIZE_MAX - 1024) /* bytes that fit into a message beside its head */
+#define OUTSIDE_MAX (8u << 20)               /* bytes of what the parent knows */
 #define MEMORY_MAX  (2048ull << 20)
 #define TICK_MS     5000
 #define TICK_JOB_MS 1000 /* while jobs run */
@@ -186,6 +187,19 @@ static int enter(struct yg_role_env *env, const char *database, struct yg_err *e
 	return yg_sandbox_enter(&box, err);
 }
 
+/* The parent answers at once: it waits for nobody. */
+static int outside(void *ctx, json_t **out, struct yg_err *err)
+{
+	const struct yg_role_env *env = ctx;
+	json_t *reply YG_AUTO(yg_json) = NULL;
+	int fd YG_AUTO(fd) = -1;
+	if (yg_ipc_call(env->parent, "rings", NULL, NULL, 0, &reply, &fd, err) < 0)
+		return yg_wrap(err, "asking the parent");
+	if (fd < 0)
+		return yg_fail(err, YG_EFORMAT, "the parent's answer has no descriptor");
+	return yg_json_read(fd, OUTSIDE_MAX, out, err);
+}
+
 static int start(struct yg_role_env *env, void **out, struct yg_err *err)
 {
 	const char *database;
@@ -210,6 +224,8 @@ static int start(struct yg_role_env *env, void **out, struct yg_err *err)
 	}
 	self->store->notify = notify;
 	self->store->notify_ctx = self;
+	self->store->outside = outside;
+	self->store->outside_ctx = env;
 	self->tick = yg_loop_timer(env->loop, tick, self);
 	if (!self->tick) {
 		stop(self);

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "manager/store/alerts.h"
+#include "manager/store/diagnostics.h"
 #include "manager/store/groups.h"
 #include "manager/store/store.h"
 
@@ -41,6 +42,7 @@ const struct store_op store_ops[] = {
 	{"relay_groups.create", PEOPLE, true, op_relay_groups_create, false},
 	{"relay_groups.update", PEOPLE, true, op_relay_groups_update, false},
 	{"relay_groups.delete", PEOPLE, true, op_relay_groups_delete, false},
+	{"diagnostics.collect", PEOPLE, true, op_diagnostics_collect, false},
 	{"settings.get", PEOPLE, false, op_settings_get, false},
 	{"settings.update", PEOPLE, true, op_settings_update, false},
 	{"tokens.list", PEOPLE, false, op_tokens_list, false},

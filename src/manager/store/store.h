@@ -39,11 +39,17 @@ struct store_asker {
 /* Send a notice to a role. Returns false when that role is not there. `body` is taken over. */
 typedef bool store_notify(void *ctx, const char *peer, const char *name, json_t *body);
 
+/* Ask the parent for {"rings":[{"name","text"}],"host":[the same]}: a new reference. */
+typedef int store_outside(void *ctx, json_t **out, struct yg_err *err);
+
 struct yg_seal;
+
 struct store {
 	struct yg_db *db;
 	store_notify *notify;
 	void *notify_ctx;
+	store_outside *outside; /* what the parent knows, for a diagnostic package; NULL: nobody does */
+	void *outside_ctx;
 	struct yg_seal *seal; /* of settings that are secret, owned; NULL: they cannot be set */
 	bool told_seal;       /* said once that a secret cannot be opened */
 	int64_t clock_s; /* of this operation; a test may set now_s */
