@@ -166,7 +166,8 @@ int diagnose_run(struct cli *cli)
 	static const struct {
 		const char *option;
 		int (*run)(struct cli *cli);
-	} kinds[] = {{"--log", diagnose_log}};
+	} kinds[] = {{"--log", diagnose_log}, {"--manager", diagnose_manager},
+		{"--network-plan", diagnose_plan}};
 	int (*run)(struct cli *) = diagnose_agent;
 	size_t asked = 0;
 	for (size_t i = 0; i < YG_COUNT(kinds); i++) {

@@ -283,6 +283,41 @@ static json_t *names(const struct manager *manager)
 	return list;
 }
 
+/* What the network plan says of this Manager: its names, where it listens, and where its database is, when that is
+ * another computer's.
+ */
+static json_t *site(const struct manager *manager)
+{
+	static const char *const own[] = {"localhost", "127.0.0.1", "::1"};
+	json_t *all YG_AUTO(yg_json) = names(manager);
+	json_t *list = json_array();
+	for (size_t i = YG_COUNT(own); i < json_array_size(all); i++)
+		(void)json_array_append(list, json_array_get(all, i));
+	json_t *made = json_pack("{s:{s:o, s:i, s:i}}", "manager", "names", list, "web_port",
+		port_of(manager->web_fd), "agent_port", port_of(manager->session_fd));
+	const char *at = strstr(manager->url, "://");
+	if (strncmp(manager->url, "postgresql:", 11) != 0 || !at)
+		return made;
+	at += 3;
+	size_t len = strcspn(at, "/?");
+	const char *user = memchr(at, '@', len);
+	const char *host = user ? user + 1 : at;
+	len -= (size_t)(host - at);
+	size_t name = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?");
+	uint64_t port = 5432;
+	struct yg_err ignored = {0};
+	char *digits YG_AUTO(mem) = name < len
+		? yg_str_format("%.*s", (int)(len - name - 1), host + name + 1)
+		: NULL;
+	if (digits)
+		(void)!yg_str_u64(digits, 65535, &port, &ignored);
+	if (len > 0)
+		(void)json_object_set_new(made, "database",
+			json_pack("{s:o, s:I}", "host", json_stringn(host, name < len ? name : len), "port",
+				(json_int_t)port));
+	return made;
+}
+
 /* Print a key that people need: once, to stdout and where --print-key-to says. */
 static void got_key(void *ctx, json_t *result, const struct yg_err *err)
 {
@@ -347,6 +382,7 @@ static json_t *config_of(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX], s
 	if (strcmp(role, "store") == 0) {
 		(void)json_object_set_new(config, "database", json_string(manager->url));
 		(void)json_object_set_new(config, "state", json_string(manager->state));
+		(void)json_object_set_new(config, "site", site(manager));
 		fds[(*fd_count)++] = manager->state_fd;
 		fds[(*fd_count)++] = store_channel(manager);
 		fds[(*fd_count)++] = manager->settings_fd;

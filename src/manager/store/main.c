@@ -224,6 +224,8 @@ static int start(struct yg_role_env *env, void **out, struct yg_err *err)
 	}
 	self->store->notify = notify;
 	self->store->notify_ctx = self;
+	self->store->state_fd = env->fds[0];
+	self->store->site = json_incref(json_object_get(env->config, "site"));
 	self->store->outside = outside;
 	self->store->outside_ctx = env;
 	self->tick = yg_loop_timer(env->loop, tick, self);

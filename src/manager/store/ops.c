@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "manager/store/alerts.h"
+#include "manager/store/diagnosis.h"
 #include "manager/store/diagnostics.h"
 #include "manager/store/groups.h"
 #include "manager/store/store.h"
@@ -42,6 +43,8 @@ const struct store_op store_ops[] = {
 	{"relay_groups.create", PEOPLE, true, op_relay_groups_create, false},
 	{"relay_groups.update", PEOPLE, true, op_relay_groups_update, false},
 	{"relay_groups.delete", PEOPLE, true, op_relay_groups_delete, false},
+	{"diagnosis.get", PEOPLE, false, op_diagnosis_get, false},
+	{"network_plan.get", PEOPLE, false, op_network_plan_get, false},
 	{"diagnostics.collect", PEOPLE, true, op_diagnostics_collect, false},
 	{"settings.get", PEOPLE, false, op_settings_get, false},
 	{"settings.update", PEOPLE, true, op_settings_update, false},

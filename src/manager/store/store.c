@@ -165,6 +165,7 @@ void store_free(struct store *store)
 		return;
 	json_decref(store->wake);
 	yg_seal_free(store->seal);
+	json_decref(store->site);
 	yg_db_free(store->db);
 	free(store);
 }

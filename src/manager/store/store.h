@@ -52,6 +52,8 @@ struct store {
 	void *outside_ctx;
 	struct yg_seal *seal; /* of settings that are secret, owned; NULL: they cannot be set */
 	bool told_seal;       /* said once that a secret cannot be opened */
+	int state_fd; /* the folder of the Manager, borrowed; 0: not known */
+	json_t *site; /* names, ports and database of this Manager (diagnose/plan.h), owned; NULL: not known */
 	int64_t clock_s; /* of this operation; a test may set now_s */
 	int64_t now_s;   /* 0: the system's clock */
 	int migration;
