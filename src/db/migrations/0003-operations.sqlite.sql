@@ -27,6 +27,35 @@ CREATE TABLE alert_failures (
 ) STRICT;
 CREATE INDEX alert_failures_subject ON alert_failures (subject);
 
+-- Scheduled tasks. schedule and target are JSON; next_run NULL: not planned (not enabled, or not looked at yet).
+CREATE TABLE tasks (
+	id TEXT PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	kind TEXT NOT NULL,
+	enabled INTEGER NOT NULL,
+	schedule TEXT NOT NULL,
+	target TEXT NOT NULL,
+	paths TEXT NOT NULL,
+	relays INTEGER NOT NULL,
+	window_s INTEGER NOT NULL,
+	missed TEXT NOT NULL,
+	next_run INTEGER,
+	last_run INTEGER,
+	last_job TEXT,
+	last_state TEXT NOT NULL,
+	created INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tasks_next ON tasks (next_run) WHERE enabled = 1;
+-- The one schedule that there was becomes a task.
+INSERT INTO tasks (id, name, kind, enabled, schedule, target, paths, relays, window_s, missed, last_state, created)
+	SELECT '00000000-0000-4000-8000-000000000002', 'update', 'update', 1,
+		CASE WHEN value LIKE 'daily %' THEN '{"type":"daily","at":"' || substr(value, 7) || '","zone":"UTC"}'
+		ELSE '{"type":"every","seconds":' || substr(value, 7) || '}' END,
+		'{"type":"all"}', '[]', 1, 0, 'run', '', 0
+	FROM settings WHERE name = 'schedule.update' AND (value LIKE 'daily __:__' OR value LIKE 'every %');
+DELETE FROM settings WHERE name = 'schedule.update';
+DELETE FROM facts WHERE name IN ('schedule.update', 'schedule.update.last');
+
 -- Jobs. The relays of an update go group by group, top first: one row for each group of the job, as the tree was when
 -- it was made. parent is '' at the top; state waiting, asked, ready, failed.
 CREATE TABLE job_groups (

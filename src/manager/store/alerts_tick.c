@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 
-/* Alerts that the clock finds: computers that are silent or out of date, a source that is not checked. */
+/* Alerts that the clock finds: computers that are silent or out of date. */
 #include <stdio.h>
 #include <string.h>
 
@@ -54,19 +54,6 @@ static int silent(struct store *store, struct yg_err *err)
 	return more < 0 ? -1 : raise_silent(store, list, err);
 }
 
-static int source(struct store *store, struct yg_err *err)
-{
-	char *url YG_AUTO(mem) = NULL;
-	if (store_setting_text(store, "source.url", &url, err) < 0)
-		return -1;
-	size_t len = strlen(url);
-	bool unchecked = len > 10 && strncmp(url, "https://", 8) == 0 &&
-		strcmp(url + len - 2, "//") == 0;
-	return unchecked ? store_alert_raise(store, "source_unchecked", "",
-				   json_pack("{s:s}", "url", url), err)
-			 : store_alert_end(store, "source_unchecked", "", "settings", err);
-}
-
 /* Since when the newest set is known; 0 when none is. */
 static int newest_since(struct store *store, int64_t *out, struct yg_err *err)
 {
@@ -111,6 +98,5 @@ int store_alerts_tick(struct store *store, struct yg_err *err)
 	if (store->clock_s < store->next_alerts_s)
 		return 0;
 	store->next_alerts_s = store->clock_s + EVERY_S;
-	return silent(store, err) < 0 || source(store, err) < 0 || out_of_date(store, err) < 0 ? -1
-											       : 0;
+	return silent(store, err) < 0 || out_of_date(store, err) < 0 ? -1 : 0;
 }

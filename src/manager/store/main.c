@@ -2,11 +2,12 @@
 
 /* The store role: the database and every rule about it.
  *
- *     has      its state folder to read and write; with PostgreSQL also outgoing connections
+ *     has      its state folder to read and write, the time zone database to read; with PostgreSQL also outgoing connections
  *     has not  listening, starting programs, other paths, capabilities
  *
  * It answers one request after the other: the database is the only thing it waits for.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "core/sandbox.h"
 #include "crypto/seal.h"
 #include "manager/store/store.h"
+#include "manager/store/zone.h"
 
 #define ARGS_MAX    (8u << 20)               /* bytes of arguments that come as a descriptor */
 #define RESULT_MAX  (256u << 20)             /* bytes of a result that goes as one */
@@ -170,14 +172,16 @@ static int enter(struct yg_role_env *env, const char *database, struct yg_err *e
 	if (yg_json_str_or(env->config, "user", 64, "", &user, err) < 0)
 		return -1;
 	yg_log_init("manager/store", yg_log_level());
-	const struct yg_sandbox_path paths[] = {{.fd = env->fds[0], .write = true}};
+	/* Where there is no time zone database, UTC is the only zone. */
+	int zones YG_AUTO(fd) = open(ZONE_FOLDER, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct yg_sandbox_path paths[] = {{.fd = env->fds[0], .write = true}, {.fd = zones}};
 	struct yg_sandbox box = {
 		.syscalls = YG_SYS_FILES,
 		.user = user[0] ? user : NULL,
 		.memory_max = MEMORY_MAX,
 		.files_max = 256,
 		.paths = paths,
-		.path_count = YG_COUNT(paths),
+		.path_count = zones < 0 ? 1 : 2,
 	};
 	if (strncmp(database, "postgresql:", 11) == 0)
 		box.syscalls |= YG_SYS_CONNECT | YG_SYS_LOCAL;

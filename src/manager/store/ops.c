@@ -13,6 +13,7 @@
 #include "manager/store/diagnostics.h"
 #include "manager/store/groups.h"
 #include "manager/store/store.h"
+#include "manager/store/tasks.h"
 
 #define PEOPLE    STORE_WEB, STORE_KEY
 #define AGENTS    STORE_SESSION, STORE_AGENT
@@ -35,6 +36,12 @@ const struct store_op store_ops[] = {
 	{"alerts.list", PEOPLE, false, op_alerts_list, false},
 	{"alerts.catalogue", PEOPLE, false, op_alerts_catalogue, false},
 	{"jobs.cancel", PEOPLE, true, op_jobs_cancel, false},
+	{"tasks.list", PEOPLE, false, op_tasks_list, false},
+	{"tasks.get", PEOPLE, false, op_tasks_get, false},
+	{"tasks.create", PEOPLE, true, op_tasks_create, false},
+	{"tasks.update", PEOPLE, true, op_tasks_update, false},
+	{"tasks.delete", PEOPLE, true, op_tasks_delete, false},
+	{"tasks.run", PEOPLE, true, op_tasks_run, false},
 	{"events.search", PEOPLE, false, op_events_search, false},
 	{"events.catalogue", PEOPLE, false, op_events_catalogue, false},
 	{"components.list", PEOPLE, false, op_components_list, false},
@@ -294,6 +301,7 @@ void store_tick(struct store *store)
 	step(store, "store.offline", store_agent_offline);
 	step(store, "store.jobs", store_jobs_tick);
 	step(store, "store.groups", groups_tick);
+	step(store, "store.tasks", store_tasks_tick);
 	step(store, "store.alerts", store_alerts_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {

@@ -62,7 +62,6 @@ static const struct setting {
 	{"heartbeat_interval_s", INT, 1, 3600, "60", true, NULL},
 	{"offline_after", INT, 1, 100, "3", false, NULL},          /* heartbeats missed */
 	{"log.level", TEXT, 0, 8, "", true, settings_check_level}, /* "": each computer's own */
-	{"schedule.update", TEXT, 0, 64, "", false, settings_check_schedule},
 	/* what lasts: failures in a row, or two with so much time between; 0 seconds: no such alert */
 	{"alerts.failures", INT, 1, 100, "3", false, NULL},
 	{"alerts.update_after_s", INT, 60, 31536000, "14400", false, NULL},
@@ -406,37 +405,4 @@ int op_settings_update(struct store *store, const struct store_asker *asker, con
 	if (json_object_get(args, "source") || json_object_get(args, "proxy"))
 		store->check_content = true;
 	return op_settings_get(store, asker, args, out, err);
-}
-
-int store_setting_schedule(const char *text, int64_t last, int64_t now, int64_t *next,
-	struct yg_err *err)
-{
-	*next = 0;
-	if (text[0] == '\0')
-		return 0;
-	uint64_t first;
-	uint64_t second;
-	if (strncmp(text, "every ", 6) == 0) {
-		if (yg_str_u64(text + 6, 31536000, &first, err) < 0)
-			return -1;
-		if (first == 0)
-			return yg_fail(err, YG_EFORMAT, "want every 1..31536000 seconds, have 0");
-		*next = last + (int64_t)first;
-		return 0;
-	}
-	/* "daily 03:30" */
-	if (strncmp(text, "daily ", 6) == 0 && strlen(text) == 11 && text[8] == ':') {
-		const char hour[3] = {text[6], text[7], '\0'};
-		const char minute[3] = {text[9], text[10], '\0'};
-		if (yg_str_u64(hour, 23, &first, err) < 0 ||
-			yg_str_u64(minute, 59, &second, err) < 0)
-			return -1;
-		int64_t at = (int64_t)(first * 3600 + second * 60);
-		int64_t today = now - now % 86400 + at;
-		/* Today's, unless it has been: a Manager that was off at the time makes it up. */
-		*next = last >= today ? today + 86400 : today;
-		return 0;
-	}
-	return yg_fail(err, YG_EFORMAT, "want nothing, 'every SECONDS' or 'daily HH:MM', have '%s'",
-		text);
 }

@@ -233,12 +233,6 @@ int settings_check_level(const char *name, const char *text, struct yg_err *err)
 	return 0;
 }
 
-int settings_check_schedule(const char *name, const char *text, struct yg_err *err)
-{
-	int64_t next;
-	return store_setting_schedule(text, 0, 0, &next, err) < 0 ? yg_wrap(err, "%s", name) : 0;
-}
-
 int settings_check_secret(const char *name, const char *text, struct yg_err *err)
 {
 	for (const unsigned char *c = (const unsigned char *)text; *c; c++)

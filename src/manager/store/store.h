@@ -147,13 +147,6 @@ int store_setting_text(struct store *store, const char *name, char **out, struct
 int store_settings_for_agent(struct store *store, const char *computer, bool relay, json_t **out,
 	struct yg_err *err) YG_MUST_CHECK;
 
-/* The next moment after `now` that a schedule names ("", "every 600", "daily 03:30"), or 0 for none.
- * `last` is when it last came (0: never).
- * errors  YG_EFORMAT
- */
-int store_setting_schedule(const char *text, int64_t last, int64_t now, int64_t *next,
-	struct yg_err *err) YG_MUST_CHECK;
-
 /* events.c: one of the Manager's own. params is taken over; computer and job may be NULL. */
 int store_event(struct store *store, uint32_t id, const char *computer, const char *job,
 	json_t *params, struct yg_err *err) YG_MUST_CHECK;
@@ -253,6 +246,12 @@ STORE_OP(op_jobs_create);
 STORE_OP(op_alerts_list);
 STORE_OP(op_alerts_catalogue);
 STORE_OP(op_jobs_cancel);
+STORE_OP(op_tasks_list);
+STORE_OP(op_tasks_get);
+STORE_OP(op_tasks_create);
+STORE_OP(op_tasks_update);
+STORE_OP(op_tasks_delete);
+STORE_OP(op_tasks_run);
 STORE_OP(op_events_add);
 STORE_OP(op_events_search);
 STORE_OP(op_events_catalogue);
