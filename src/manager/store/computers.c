@@ -201,7 +201,7 @@ int op_computers_list(struct store *store, const struct store_asker *asker, cons
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT " COLUMNS "WHERE c.deleted = 0 AND ($1 = '' OR c.state = $1) AND "
-		    "($2 = '' OR c.policy = $2) AND ($3 < 0 OR c.relay = $3) AND (lower(c.name) LIKE $4 ESCAPE "
+		    "($2 = '' OR c.policy = $2) AND ($3 < 0 OR CASE WHEN c.relay = 1 OR c.relay_on IS NOT NULL THEN 1 ELSE 0 END = $3) AND (lower(c.name) LIKE $4 ESCAPE "
 		    "'!' OR lower(c.hostname) LIKE $4 ESCAPE '!') AND ($5 = '' OR (c.name, c.id) > (SELECT "
 		    "l.name, l.id FROM computers l WHERE l.id = $5)) AND ($7 = '' OR c.relay_group = $7) ORDER BY "
 		    "c.name, c.id LIMIT $6",

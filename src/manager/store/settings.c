@@ -341,9 +341,10 @@ static int check_names(const char *prefix, const json_t *args, struct yg_err *er
 		bool fits = yg_str_put(full, sizeof(full), "%s%s%s", prefix, prefix[0] ? "." : "",
 			name);
 		bool skip = false;
+		fits = fits && !strchr(name, '.'); /* a name with dots is a tree, not a member */
 		for (size_t i = 0; i < YG_COUNT(shown_only); i++)
 			skip = skip || strcmp(full, shown_only[i]) == 0;
-		if (skip || (fits && find(full)))
+		if (fits && (skip || find(full)))
 			continue;
 		if (!fits || !names_group(full))
 			return yg_fail(err, YG_EFORMAT, "%s%s%s: no such setting", prefix,

@@ -11,6 +11,7 @@
 
 #include "../../lib/cmocka_all.h"
 #include "core/fs.h"
+#include "core/str.h"
 #include "crypto/token.h"
 
 static void test_seal(void **state)
@@ -115,10 +116,38 @@ static void test_token(void **state)
 	assert_string_equal(err.msg, "token: want 112 characters, have at least 113");
 }
 
+/* A key of the master key's making: always the same for one purpose, another one for another. */
+static void test_derive(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	uint8_t master[YG_SEAL_KEY];
+	memset(master, 7, sizeof(master));
+	int fd YG_AUTO(fd) = yg_fs_memfd("master", (struct yg_bytes){master, sizeof(master)}, &err);
+	uint8_t one[YG_SEAL_KEY];
+	uint8_t two[YG_SEAL_KEY];
+	uint8_t other[YG_SEAL_KEY];
+	char hex[2 * YG_SEAL_KEY + 1];
+	assert_int_equal(yg_seal_derive(fd, "settings", one, &err), 0);
+	assert_int_equal(yg_seal_derive(fd, "settings", two, &err), 0);
+	assert_int_equal(yg_seal_derive(fd, "something else", other, &err), 0);
+	assert_memory_equal(one, two, sizeof(one));
+	assert_memory_not_equal(one, other, sizeof(one));
+	assert_memory_not_equal(one, master, sizeof(one));
+	yg_str_hex(one, sizeof(one), hex);
+	assert_string_equal(hex,
+		"49ab8c7a4a9d453053cd014a4a31172ed86c764f638a9375afabd92a8a69ca7e");
+
+	int empty YG_AUTO(fd) = yg_fs_memfd("none", (struct yg_bytes){master, 5}, &err);
+	assert_int_equal(yg_seal_derive(empty, "settings", one, &err), -1);
+	assert_string_equal(err.msg, "master key: want 32 bytes, have 5");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seal),
+		cmocka_unit_test(test_derive),
 		cmocka_unit_test(test_token),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
