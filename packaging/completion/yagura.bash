@@ -8,7 +8,7 @@ _yagura() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
+		--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
@@ -16,7 +16,7 @@ _yagura() {
 	case $previous in
 	--root|--ca|--config|--bundle|--out) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--bundle|--ca|--computer|--computers|--config|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
+	--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
@@ -25,12 +25,14 @@ _yagura() {
 	'agent log' | 'agent log '*) options+=' --role --level --limit' ;;
 	'agent log-level' | 'agent log-level '*) options+=' --role' ;;
 	'agent diagnostic-package' | 'agent diagnostic-package '*) options+=' --out' ;;
-	'diagnose' | 'diagnose '*) options+=' --log --support' ;;
+	'diagnose' | 'diagnose '*) options+=' --log --manager --network-plan --format --out --support' ;;
+	'diagnostic-package' | 'diagnostic-package '*) options+=' --out' ;;
 	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
 	'rollback' | 'rollback '*) options+=' --wait' ;;
 	'release-hold' | 'release-hold '*) options+=' --wait' ;;
 	'scan' | 'scan '*) options+=' --wait' ;;
 	'events' | 'events '*) options+=' --computer --id --level --text --from --to --limit' ;;
+	'jobs cancel' | 'jobs cancel '*) options+=' --wait' ;;
 	'tokens create' | 'tokens create '*) options+=' --name --uses --valid --policy --no-relay' ;;
 	'keys create' | 'keys create '*) options+=' --role' ;;
 	'policies set' | 'policies set '*) options+=' --name' ;;
@@ -39,11 +41,12 @@ _yagura() {
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose diagnostic-package events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
 		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status update' ;;
 		computers) words='delete' ;;
+		jobs) words='cancel' ;;
 		keys) words='create delete' ;;
 		policies) words='assign delete send set show' ;;
 		tokens) words='create delete' ;;

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/diagnose.h"
 #include "cli/logs.h"
+#include "cli/jobs.h"
 #include "cli/manager.h"
 
 #define MANY ARGS_WORDS_MAX
@@ -168,21 +169,24 @@ const struct args_command cli_commands[] = {
 	{"computers delete", "COMPUTER", 1, 1, NULL, manager_computers_delete,
 		{"deactivate it and revoke its certificate",
 			"コンピュータを無効化し、証明書を失効させる"}},
-	{"update", "", 0, 0, update, manager_update,
+	{"update", "", 0, 0, update, jobs_update,
 		{"security update of computers", "コンピュータのセキュリティアップデート"}},
-	{"rollback", "COMPUTER...", 1, MANY, wait_only, manager_rollback,
+	{"rollback", "COMPUTER...", 1, MANY, wait_only, jobs_rollback,
 		{"computers back to the components before",
 			"コンピュータを以前のコンポーネントに戻す"}},
-	{"release-hold", "COMPUTER...", 1, MANY, wait_only, manager_release_hold,
+	{"release-hold", "COMPUTER...", 1, MANY, wait_only, jobs_release_hold,
 		{"end the hold that a rollback left", "ロールバックによる保留を解除する"}},
-	{"scan", "COMPUTER PATH...", 2, MANY, wait_only, manager_scan,
+	{"scan", "COMPUTER PATH...", 2, MANY, wait_only, jobs_scan,
 		{"malware scan on a computer; with --wait, exit status 1 when some is found",
 			"コンピュータの不正プログラム検索 (--waitで検出時の終了ステータスは1)"}},
 	{"events", "", 0, 0, events, manager_events,
 		{"events, newest first", "イベント (新しい順)"}},
 	{"components", "", 0, 0, NULL, manager_components,
 		{"newest components, and who runs what", "最新のコンポーネントと適用状況"}},
-	{"jobs", "[JOB]", 0, 1, NULL, manager_jobs,
+	{"jobs cancel", "JOB", 1, 1, wait_only, jobs_cancel,
+		{"cancel a job: computers that work on it are told to stop",
+			"ジョブのキャンセル (実行中のコンピュータには中止を指示)"}},
+	{"jobs", "[JOB]", 0, 1, NULL, jobs_list,
 		{"jobs, or one with every computer's result",
 			"ジョブの一覧、またはコンピュータごとの結果"}},
 	{"tokens", "", 0, 0, NULL, manager_tokens, {"activation tokens", "有効化トークンの一覧"}},
@@ -206,7 +210,7 @@ const struct args_command cli_commands[] = {
 			"JSONファイルからポリシーを作成、置換する"}},
 	{"policies assign", "POLICY COMPUTER...", 2, MANY, NULL, manager_policies_assign,
 		{"let computers have it", "ポリシーをコンピュータに割り当てる"}},
-	{"policies send", "COMPUTER...", 1, MANY, wait_only, manager_policies_send,
+	{"policies send", "COMPUTER...", 1, MANY, wait_only, jobs_send_policy,
 		{"send computers their policy again", "コンピュータにポリシーを再送信する"}},
 	{"policies delete", "POLICY", 1, 1, NULL, manager_policies_delete,
 		{"remove one that no computer uses", "使用されていないポリシーを削除する"}},

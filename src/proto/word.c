@@ -28,6 +28,8 @@ static const struct {
 	{YG_WORDS_STATE, "old", {"old", "最新ではありません"}},
 	{YG_WORDS_STATE, "pending", {"pending", "未適用"}},
 	{YG_WORDS_STATE, "waiting", {"waiting", "待機中"}},
+	{YG_WORDS_STATE, "asked", {"asked", "要求済み"}},
+	{YG_WORDS_STATE, "ready", {"ready", "準備完了"}},
 	{YG_WORDS_STATE, "sent", {"sent", "送信済み"}},
 	{YG_WORDS_STATE, "running", {"running", "実行中"}},
 	{YG_WORDS_STATE, "done", {"done", "完了"}},

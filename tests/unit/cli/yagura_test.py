@@ -22,6 +22,7 @@ import urllib.parse
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 UUID = "11111111-2222-4333-8444-555555555555"
+OTHER = "88888888-2222-4333-8444-555555555555"
 JOB = "99999999-2222-4333-8444-555555555555"
 NEVER = {"LANG": "C", "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
@@ -319,6 +320,25 @@ class FarManager(unittest.TestCase):
         out = self.ask("jobs", JOB)[1]
         for text in ("3 files, 2 with malware", "am-pattern 1 → 2, am-yara 7", "The host name cannot be resolved. (x)"):
             self.assertIn(text + "\n", out)
+
+    def test_what_goes_on(self):
+        """Of what component, how much, how long still; and what a part waits for."""
+        computers = [
+            {"name": "a", "state": "running", "phase": "fetch", "what": "am-pattern", "bytes": 3 << 20, "bytes_of": 4 << 20,
+             "left_s": 12},
+            {"name": "b", "state": "waiting", "phase": "waiting", "waits_for": {"group": "branch", "state": "asked"}},
+            {"name": "c", "state": "running", "phase": "fetch", "joined": True,
+             "waits_for": {"job": OTHER, "by": "ops", "phase": "agents"}}]
+        groups = [{"name": "hq", "above": "", "state": "ready", "cause": "", "sentence": ""},
+                  {"name": "branch", "above": "hq", "state": "failed", "cause": "net.refused", "sentence": ""}]
+        job = {"id": JOB, "state": "running", "computers": computers, "groups": groups}
+        self.manager.answers["GET", f"jobs/{JOB}"] = job
+        out = self.ask("jobs", JOB)[1]
+        for text in ("am-pattern 3.0 MiB of 4.0 MiB, 12 s left", "waits for relay group branch", f"joined job {OTHER} of ops (agents)"):
+            self.assertIn(text + "\n", out)
+        self.assertRegex(out, r"branch +hq +failed +The connection was refused")
+        self.manager.answers["POST", f"jobs/{JOB}/cancel"] = {**job, "cancelled_by": "me"}
+        self.assertIn("Cancelled by  me\n", self.ask("jobs", "cancel", JOB)[1])
 
     def test_findings(self):
         """What a scan found is listed; the events may come after the result."""
