@@ -84,6 +84,10 @@ ALTER TABLE job_computers ADD COLUMN what TEXT NOT NULL DEFAULT '';
 ALTER TABLE job_computers ADD COLUMN bytes BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE job_computers ADD COLUMN bytes_of BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE job_computers ADD COLUMN left_s BIGINT;
+-- Agents of a scheduled job are not sent for all at once: not_before is NULL when the part has begun or need not wait.
+ALTER TABLE jobs ADD COLUMN spread BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE job_computers ADD COLUMN not_before BIGINT;
+CREATE INDEX job_computers_due ON job_computers (job, not_before) WHERE not_before IS NOT NULL;
 
 -- Relay groups. A relay belongs to one, and takes from the relays of its parent; an agent takes from those of its
 -- group. relay_on: what the Manager has decided of a computer's relay, NULL when its own configuration decides.

@@ -40,7 +40,8 @@ struct job {
 	enum yg_job_kind kind;
 	bool scheduled, relays;
 	int64_t created, deadline, check_until;
-	json_t *paths; /* owned */
+	int64_t spread; /* seconds over which its agents are sent for */
+	json_t *paths;  /* owned */
 };
 
 void job_free_at(struct job *job); /* for YG_AUTO(job) */
@@ -52,6 +53,7 @@ struct job_part {
 	char joined[40]; /* the job whose run this part waits for; "": it has its own */
 	char state[16];
 	bool relay, final;
+	int64_t not_before; /* 0: at once */
 	/* Of its relay group in this job; for other jobs than updates "". */
 	char group[40], group_state[16], aim[65];
 	bool with_relays; /* the job brings its group's relays up to date, too */
@@ -95,6 +97,9 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
  */
 int job_parts_open(struct store *store, const char *job, const char *part, const char *group,
 	struct job_part **out, size_t *count, struct yg_err *err) YG_MUST_CHECK;
+/* Those that have waited for their moment, and may begin. */
+int job_parts_due(struct store *store, const char *job, struct job_part **out, size_t *count,
+	struct yg_err *err) YG_MUST_CHECK;
 
 /* Which part of which job an agent means. errors  YG_EABSENT it has none such */
 int job_part_find(struct store *store, const char *computer, const char *ref, struct job *job,
@@ -191,7 +196,7 @@ int job_group_save(struct store *store, const struct job *job, struct job_group 
 
 /* --- jobs_step.c --- */
 
-/* Agents' parts begin: of a group that is ready, or (NULL) all. */
+/* Agents' parts begin, those whose moment has come: of a group that is ready, or (NULL) all. */
 int job_begin_agents(struct store *store, const struct job *job, const char *group,
 	struct yg_err *err) YG_MUST_CHECK;
 

@@ -92,6 +92,17 @@ static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, 
 	return 0;
 }
 
+/* Where in the job's time a computer comes: spread evenly, and the same whoever asks. */
+static int64_t moment(const struct job *job, const char *computer)
+{
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+	for (const char *text = computer; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+	for (const char *text = job->id; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+	return (int64_t)(hash % (uint64_t)(job->spread + 1));
+}
+
 static int add_part(struct store *store, const struct job *job, const char *computer, bool relay,
 	const char *group, char joined[40], struct yg_err *err)
 {
@@ -99,11 +110,14 @@ static int add_part(struct store *store, const struct job *job, const char *comp
 	joined[0] = '\0';
 	if (job->kind == YG_JOB_UPDATE && job_part_meets(store, computer, part, joined, err) < 0)
 		return -1;
+	bool later = job->spread > 0 && !relay;
 	return yg_db_exec(store->db,
 		"INSERT INTO job_computers (job, computer, part, state, final, phase, done, total, cause, "
-		"sentence, joined, in_group) VALUES ($1, $2, $3, 'waiting', 0, 'waiting', 0, 0, '', '', $4, $5)",
+		"sentence, joined, in_group, not_before) VALUES ($1, $2, $3, 'waiting', 0, 'waiting', 0, 0, '', "
+		"'', $4, $5, $6)",
 		YG_DB_ARGS(yg_db_text(job->id), yg_db_text(computer), yg_db_text(part),
-			yg_db_text(joined[0] ? joined : NULL), yg_db_text(group)),
+			yg_db_text(joined[0] ? joined : NULL), yg_db_text(group),
+			yg_db_int_or_null(later, job->created + moment(job, computer))),
 		NULL, err);
 }
 
@@ -184,7 +198,7 @@ static int insert(struct store *store, struct job *job, struct yg_err *err)
 	bool update = job->kind == YG_JOB_UPDATE;
 	store->running = true;
 	job->created = store->clock_s;
-	job->deadline = store->clock_s + deadline_s;
+	job->deadline = store->clock_s + deadline_s + job->spread;
 	(void)snprintf(job->phase, sizeof(job->phase), "%s", update ? "relays" : "agents");
 	if (update && store->has_content) {
 		store->check_content = true;
@@ -193,13 +207,14 @@ static int insert(struct store *store, struct job *job, struct yg_err *err)
 	char *paths YG_AUTO(mem) = yg_json_text(job->paths);
 	return yg_db_exec(store->db,
 		"INSERT INTO jobs (id, number, relay_ref, kind, state, phase, made_by, scheduled, relays, paths, "
-		"aim, created, deadline, check_until) VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, $9, '', "
-		"$10, $11, $12)",
+		"aim, created, deadline, check_until, spread) VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, "
+		"$9, '', $10, $11, $12, $13)",
 		YG_DB_ARGS(yg_db_text(job->id), yg_db_int(number), yg_db_text(job->relay_ref),
 			yg_db_text(yg_job_kind_name(job->kind)), yg_db_text(job->phase),
 			yg_db_text(job->by), yg_db_int(job->scheduled), yg_db_int(job->relays),
 			yg_db_text(paths ? paths : "[]"), yg_db_int(job->created),
-			yg_db_int(job->deadline), yg_db_int(job->check_until)),
+			yg_db_int(job->deadline), yg_db_int(job->check_until),
+			yg_db_int(job->spread)),
 		NULL, err);
 }
 
@@ -213,11 +228,13 @@ int store_job_make(struct store *store, const struct store_asker *asker, const j
 		yg_job_kind_parse(kind, &job.kind, err) < 0 ||
 		yg_json_bool_or(args, "scheduled", false, &job.scheduled, err) < 0 ||
 		yg_json_bool_or(args, "relays", true, &job.relays, err) < 0 ||
+		yg_json_int_or(args, "spread_s", 0, 86400, 0, &job.spread, err) < 0 ||
 		check_paths(args, job.kind, &job.paths, err) < 0 ||
 		chosen(store, args, &computers, err) < 0)
 		return -1;
 	bool update = job.kind == YG_JOB_UPDATE;
 	job.relays = job.relays && update;
+	job.spread = update ? job.spread : 0;
 	(void)snprintf(job.by, sizeof(job.by), "%s", asker->name);
 	if (insert(store, &job, err) < 0 || (update && add_groups(store, &job, computers, err) < 0))
 		return -1;

@@ -17,7 +17,7 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT id, relay_ref, phase, made_by, aim, kind, scheduled, relays, created, deadline, "
-		    "check_until, paths, cancelled FROM jobs WHERE id = $1",
+		    "check_until, paths, cancelled, spread FROM jobs WHERE id = $1",
 		    YG_DB_ARGS(yg_db_text(id)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
@@ -40,14 +40,15 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
 	job->paths = store_parse(yg_rows_text(rows, 11));
 	const char *cancelled = yg_rows_text(rows, 12);
 	(void)snprintf(job->cancelled, sizeof(job->cancelled), "%s", cancelled ? cancelled : "");
+	job->spread = yg_rows_int(rows, 13);
 	return 0;
 }
 
 /* What both queries below give, in this order. */
-#define PART                                                                                        \
-	"SELECT r.job, r.computer, c.name, r.part, r.joined, r.state, r.final, CASE WHEN r.part = " \
-	"'agent' THEN j.id ELSE coalesce(r.ref, j.relay_ref) END, r.in_group, g.state, g.aim, "     \
-	"g.relays FROM job_computers r JOIN jobs j ON j.id = r.job JOIN computers c ON c.id = "     \
+#define PART                                                                                                  \
+	"SELECT r.job, r.computer, c.name, r.part, r.joined, r.state, r.final, CASE WHEN r.part = "           \
+	"'agent' THEN j.id ELSE coalesce(r.ref, j.relay_ref) END, r.in_group, g.state, g.aim, "               \
+	"g.relays, r.not_before FROM job_computers r JOIN jobs j ON j.id = r.job JOIN computers c ON c.id = " \
 	"r.computer LEFT JOIN job_groups g ON g.job = r.job AND g.in_group = r.in_group "
 
 static void text_of(const struct yg_rows *rows, int column, char *out, size_t size)
@@ -69,20 +70,38 @@ static void part_of(const struct yg_rows *rows, struct job_part *part)
 	text_of(rows, 9, part->group_state, sizeof(part->group_state));
 	text_of(rows, 10, part->aim, sizeof(part->aim));
 	part->with_relays = yg_rows_int(rows, 11) != 0;
+	part->not_before = yg_rows_int(rows, 12);
+}
+
+/* All rows of a query. */
+static int collect(struct yg_rows *rows, struct job_part **out, size_t *count, struct yg_err *err)
+{
+	struct job_part *list YG_AUTO(mem) = NULL;
+	size_t n = 0;
+	size_t room = 0;
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0) {
+		if (n == room) {
+			room = room ? 2 * room : 16;
+			struct job_part *grown = reallocarray(list, room, sizeof(*list));
+			if (!grown)
+				return yg_fail(err, YG_ESYSTEM, "out of memory");
+			list = grown;
+		}
+		list[n] = (struct job_part){0};
+		part_of(rows, &list[n++]);
+	}
+	if (more < 0)
+		return -1;
+	*out = yg_take(list);
+	*count = n;
+	return 0;
 }
 
 int job_parts_open(struct store *store, const char *job, const char *part, const char *group,
 	struct job_part **out, size_t *count, struct yg_err *err)
 {
-	int64_t many = 0;
-	if (yg_db_number(store->db,
-		    "SELECT count(*) FROM job_computers WHERE job = $1 AND final = 0 AND ($2 = '' OR part = $2)",
-		    YG_DB_ARGS(yg_db_text(job), yg_db_text(part ? part : "")), &many, err) < 0)
-		return -1;
-	struct job_part *list YG_AUTO(mem) = calloc((size_t)many + 1, sizeof(*list));
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (!list)
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (yg_db_query(store->db,
 		    PART
 		    "WHERE r.job = $1 AND r.final = 0 AND ($2 = '' OR r.part = $2) AND ($3 = 0 OR "
@@ -91,15 +110,20 @@ int job_parts_open(struct store *store, const char *job, const char *part, const
 			    yg_db_int(group != NULL), yg_db_text(group ? group : "")),
 		    &rows, err) < 0)
 		return -1;
-	size_t n = 0;
-	int more = 0;
-	while (n < (size_t)many && (more = yg_rows_next(rows, err)) > 0)
-		part_of(rows, &list[n++]);
-	if (more < 0)
+	return collect(rows, out, count, err);
+}
+
+int job_parts_due(struct store *store, const char *job, struct job_part **out, size_t *count,
+	struct yg_err *err)
+{
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    PART
+		    "WHERE r.job = $1 AND r.not_before <= $2 AND r.final = 0 AND g.state = 'ready' ORDER BY "
+		    "r.computer",
+		    YG_DB_ARGS(yg_db_text(job), yg_db_int(store->clock_s)), &rows, err) < 0)
 		return -1;
-	*out = yg_take(list);
-	*count = n;
-	return 0;
+	return collect(rows, out, count, err);
 }
 
 int job_part_load(struct store *store, const char *job, const char *computer, bool relay,

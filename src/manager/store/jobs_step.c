@@ -50,6 +50,35 @@ static int choose_aim(struct store *store, const struct job *job, const json_t *
 	return 0;
 }
 
+static int begin_part(struct store *store, const struct job *job, const struct job_part *part,
+	const json_t *newest, struct yg_err *err)
+{
+	if (part->not_before > 0 &&
+		yg_db_exec(store->db,
+			"UPDATE job_computers SET not_before = NULL WHERE job = $1 AND computer = $2 AND part = "
+			"'agent'",
+			YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer)), NULL, err) < 0)
+		return -1;
+	if (job_part_tell(store, job, part, newest, err) < 0)
+		return -1;
+	return part->joined[0] ? job_part_settle(store, job, part, err)
+			       : job_part_send(store, job, part, err);
+}
+
+/* Parts of a job that is spread over a time, at their moment. */
+static int begin_due(struct store *store, const struct job *job, struct yg_err *err)
+{
+	struct job_part *parts YG_AUTO(mem) = NULL;
+	size_t count = 0;
+	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
+	if (!newest || job_parts_due(store, job->id, &parts, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (begin_part(store, job, &parts[i], newest, err) < 0)
+			return -1;
+	return 0;
+}
+
 int job_begin_agents(struct store *store, const struct job *job, const char *group,
 	struct yg_err *err)
 {
@@ -58,13 +87,10 @@ int job_begin_agents(struct store *store, const struct job *job, const char *gro
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || job_parts_open(store, job->id, "agent", group, &parts, &count, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		if (job_part_tell(store, job, &parts[i], newest, err) < 0)
+	for (size_t i = 0; i < count; i++)
+		if (parts[i].not_before <= store->clock_s &&
+			begin_part(store, job, &parts[i], newest, err) < 0)
 			return -1;
-		if (parts[i].joined[0] ? job_part_settle(store, job, &parts[i], err) < 0
-				       : job_part_send(store, job, &parts[i], err) < 0)
-			return -1;
-	}
 	return 0;
 }
 
@@ -201,8 +227,8 @@ static int leave_group(struct store *store, const struct job *job, struct job_gr
 		count_relays(store, job, group->id, &relays, err) < 0)
 		return -1;
 	/* Half the time is the agents'. */
-	if (relays.open > 0 &&
-		store->clock_s >= job->created + (job->deadline - job->created) / 2) {
+	int64_t half = (job->deadline - job->spread - job->created) / 2;
+	if (relays.open > 0 && store->clock_s >= job->created + half) {
 		const struct job_result late = {"failed", "job.timeout", "", NULL, false};
 		if (job_parts_end(store, job, "relay", group->id, &late, err) < 0 ||
 			count_relays(store, job, group->id, &relays, err) < 0)
@@ -382,6 +408,8 @@ int job_advance(struct store *store, const char *id, struct yg_err *err)
 			return -1;
 	} else if (strcmp(job.phase, "relays") == 0 && !job.cancelled[0] &&
 		through_groups(store, &job, err) < 0) {
+		return -1;
+	} else if (job.spread > 0 && !job.cancelled[0] && begin_due(store, &job, err) < 0) {
 		return -1;
 	}
 	return end_if_done(store, &job, err);
