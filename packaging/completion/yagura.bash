@@ -8,7 +8,7 @@ _yagura() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
+		--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--parent|--policy|--relay-group|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
@@ -16,7 +16,7 @@ _yagura() {
 	case $previous in
 	--root|--ca|--config|--bundle|--out) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--policy|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
+	--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--parent|--policy|--relay-group|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
@@ -33,15 +33,17 @@ _yagura() {
 	'scan' | 'scan '*) options+=' --wait' ;;
 	'events' | 'events '*) options+=' --computer --id --level --text --from --to --limit' ;;
 	'jobs cancel' | 'jobs cancel '*) options+=' --wait' ;;
-	'tokens create' | 'tokens create '*) options+=' --name --uses --valid --policy --no-relay' ;;
+	'tokens create' | 'tokens create '*) options+=' --name --uses --valid --policy --relay-group --no-relay' ;;
 	'keys create' | 'keys create '*) options+=' --role' ;;
+	'relay-groups create' | 'relay-groups create '*) options+=' --parent --default' ;;
+	'relay-groups set' | 'relay-groups set '*) options+=' --name --parent --default' ;;
 	'policies set' | 'policies set '*) options+=' --name' ;;
 	'policies send' | 'policies send '*) options+=' --wait' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose diagnostic-package events jobs keys policies release-hold rollback scan settings status tokens update' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose diagnostic-package events jobs keys policies relay-groups relays release-hold rollback scan settings status tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
 		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status update' ;;
@@ -49,6 +51,8 @@ _yagura() {
 		jobs) words='cancel' ;;
 		keys) words='create delete' ;;
 		policies) words='assign delete send set show' ;;
+		relay-groups) words='assign create delete set' ;;
+		relays) words='address off on own' ;;
 		tokens) words='create delete' ;;
 		esac
 		if [[ $words ]]; then

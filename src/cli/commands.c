@@ -2,9 +2,11 @@
 #include "cli/agent.h"
 #include "cli/cli.h"
 #include "cli/diagnose.h"
-#include "cli/logs.h"
+#include "cli/groups.h"
 #include "cli/jobs.h"
+#include "cli/logs.h"
 #include "cli/manager.h"
+#include "cli/settings.h"
 
 #define MANY ARGS_WORDS_MAX
 
@@ -61,7 +63,25 @@ static const struct args_option tokens[] = {
 	{"--uses", "N", {"activations; 1", "有効化できる回数 (初期値 1)"}},
 	{"--valid", "SECONDS", {"how long; a day", "有効期間 (秒、初期値 1日)"}},
 	{"--policy", "P", {"of the computers that use it", "適用するポリシー"}},
+	{"--relay-group", "G", {"of the computers that use it", "割り当てるRelayグループ"}},
 	{"--no-relay", NULL, {"none of them may be a relay", "Relayとしての使用を許可しない"}},
+	{0},
+};
+
+static const struct args_option relay_group_create[] = {
+	{"--parent", "GROUP",
+		{"its relays take from those of this group; without it from the update source",
+			"取得元のRelayグループ (省略時はアップデート元)"}},
+	{"--default", NULL, {"new computers join it", "新しいコンピュータの所属先にする"}},
+	{0},
+};
+
+static const struct args_option relay_group_set[] = {
+	{"--name", "NAME", {"another name", "新しい名前"}},
+	{"--parent", "GROUP",
+		{"its relays take from those of this group; '' for the update source",
+			"取得元のRelayグループ ('' でアップデート元)"}},
+	{"--default", NULL, {"new computers join it", "新しいコンピュータの所属先にする"}},
 	{0},
 };
 
@@ -199,9 +219,32 @@ const struct args_command cli_commands[] = {
 		{"a new one; printed once", "APIキーを作成する (表示は一度だけ)"}},
 	{"keys delete", "ID", 1, 1, NULL, manager_keys_delete,
 		{"withdraw one", "APIキーを取り消す"}},
-	{"settings", "[NAME=VALUE]...", 0, MANY, NULL, manager_settings,
-		{"show or change settings; @FILE takes a value from a file",
-			"設定の表示、変更 (値 @FILE でファイルの内容を指定)"}},
+	{"relays", "", 0, 0, NULL, groups_relays,
+		{"relays: state, group, content, addresses",
+			"Relayの一覧 (状態、グループ、コンテンツ、アドレス)"}},
+	{"relays on", "COMPUTER...", 1, MANY, NULL, groups_relays_on,
+		{"let computers be relays", "コンピュータのRelay機能を有効にする"}},
+	{"relays off", "COMPUTER...", 1, MANY, NULL, groups_relays_off,
+		{"let computers be no relays", "コンピュータのRelay機能を無効にする"}},
+	{"relays own", "COMPUTER...", 1, MANY, NULL, groups_relays_own,
+		{"let computers' own configuration decide",
+			"Relay機能の有効、無効をAgentの構成に任せる"}},
+	{"relays address", "COMPUTER [URL]...", 1, 17, NULL, groups_relays_address,
+		{"where a relay is reached; without URL what its agent says",
+			"Relayのアドレスを設定する (URL省略時はAgentの通知に従う)"}},
+	{"relay-groups", "[GROUP]", 0, 1, NULL, groups_list,
+		{"groups of relays, or one of them", "Relayグループの一覧、または詳細"}},
+	{"relay-groups create", "NAME", 1, 1, relay_group_create, groups_create,
+		{"a new one", "Relayグループを作成する"}},
+	{"relay-groups set", "GROUP", 1, 1, relay_group_set, groups_set,
+		{"change its name or what it takes from", "Relayグループの名前や取得元を変更する"}},
+	{"relay-groups assign", "GROUP COMPUTER...", 2, MANY, NULL, groups_assign,
+		{"let computers belong to it", "コンピュータにRelayグループを割り当てる"}},
+	{"relay-groups delete", "GROUP", 1, 1, NULL, groups_delete,
+		{"remove one that nothing belongs to", "使用されていないRelayグループを削除する"}},
+	{"settings", "[NAME|NAME=VALUE]...", 0, MANY, NULL, settings_run,
+		{"show or change settings; @FILE takes a value from a file, @- from standard input",
+			"設定の表示、変更 (値 @FILE でファイル、@- で標準入力から指定)"}},
 	{"policies", "", 0, 0, NULL, manager_policies, {"policies", "ポリシーの一覧"}},
 	{"policies show", "POLICY", 1, 1, NULL, manager_policies_show,
 		{"the document of one", "ポリシーの内容を表示する"}},

@@ -9,11 +9,11 @@
 
 #include "cli/api.h"
 #include "cli/ask.h"
+#include "cli/groups.h"
 #include "cli/text.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/str.h"
-#include "crypto/x509.h"
 #include "proto/cause.h"
 #include "proto/wire.h"
 
@@ -87,6 +87,7 @@ int manager_computers(struct cli *cli)
 		{"engine.state", {"Engine", "エンジン"}},
 		{"engine.signatures", {"  signatures", "  シグネチャ数"}},
 		{"relay", {"Relay", "Relay"}},
+		{"relay_group.name", {"Relay group", "Relayグループ"}},
 		{"relay_urls", {"  addresses", "  アドレス"}},
 		{"certificate.not_after", {"Certificate until", "証明書の有効期限"}},
 		{"activated", {"Activated", "有効化"}},
@@ -232,6 +233,8 @@ int manager_tokens_create(struct cli *cli)
 		return ask_misuse(cli, &err);
 	if (policy && ask_resolve(cli, "policies", policy, &id, &err) < 0)
 		return cli_fail(cli, &err);
+	if (groups_option(cli, "--relay-group", "relay_group", body, &err) < 0)
+		return cli_fail(cli, &err);
 	if (id)
 		(void)json_object_set_new(body, "policy", json_string(id));
 	if (args_get(&cli->args, "--no-relay"))
@@ -267,136 +270,6 @@ int manager_keys_create(struct cli *cli)
 int manager_keys_delete(struct cli *cli)
 {
 	return ask_remove(cli, "keys");
-}
-
-/* ---- settings ---- */
-
-/* A certificate in a few words; of any other long text its size. */
-static void add_long(const struct cli *cli, struct text_table *table, const char *text)
-{
-	struct yg_x509_info info = {0};
-	struct yg_err err = {0};
-	size_t count = 0;
-	size_t bytes = strlen(text);
-	if (yg_x509_count(yg_bytes_of(text), &count, &err) < 0 ||
-		yg_x509_read(yg_bytes_of(text), &info, &err) < 0)
-		text_table_addf(table, cli_say(cli, "set, %zu bytes", "設定済み (%zuバイト)"),
-			bytes);
-	else if (count == 1)
-		text_table_addf(table, cli_say(cli, "%s (%zu bytes)", "%s (%zuバイト)"),
-			info.subject, bytes);
-	else
-		text_table_addf(table,
-			cli_say(cli, "%s and others (%zu certificates, %zu bytes)",
-				"%s など (証明書%zu件、%zuバイト)"),
-			info.subject, count, bytes);
-}
-
-static void flatten(const struct cli *cli, struct text_table *table, const char *prefix,
-	const json_t *value)
-{
-	const char *name = NULL;
-	json_t *item = NULL;
-	json_object_foreach((json_t *)(uintptr_t)value, name, item)
-	{
-		char *path YG_AUTO(mem) = yg_str_format("%s%s%s", prefix, *prefix ? "." : "", name);
-		if (path && json_is_object(item)) {
-			flatten(cli, table, path, item);
-			continue;
-		}
-		char *text YG_AUTO(mem) = text_value(item, cli->lang);
-		text_table_add(table, path);
-		if (strchr(text, '\n'))
-			add_long(cli, table, text);
-		else
-			text_table_add(table, text);
-	}
-}
-
-/* The text of a file, for values that begin with '@'. A new string. */
-static char *file_text(const char *path, struct yg_err *err)
-{
-	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(1u << 20);
-	int fd YG_AUTO(fd) = yg_fs_open(AT_FDCWD, path, err);
-	if (fd < 0 || yg_fs_read_fd(fd, &text, err) < 0 || yg_buf_add(&text, "", 1, err) < 0)
-		return NULL;
-	return yg_str_format("%s", (const char *)text.data);
-}
-
-/* A value as text becomes what the setting is now. returns a new reference, or NULL */
-static json_t *typed(const json_t *now, const char *text, struct yg_err *err)
-{
-	uint64_t number_value = 0;
-	if (json_is_boolean(now)) {
-		bool yes = strcmp(text, "yes") == 0 || strcmp(text, "true") == 0;
-		if (yes || strcmp(text, "no") == 0 || strcmp(text, "false") == 0)
-			return json_boolean(yes);
-		(void)yg_fail(err, YG_EFORMAT, "want yes or no, have '%s'", text);
-		return NULL;
-	}
-	if (json_is_integer(now))
-		return yg_str_u64(text, INT32_MAX, &number_value, err) < 0
-			? NULL
-			: json_integer((json_int_t)number_value);
-	if (text[0] != '@')
-		return json_string(text);
-	char *content YG_AUTO(mem) = file_text(text + 1, err);
-	return content ? json_string(content) : NULL;
-}
-
-/* "source.url=https://…" into {"source":{"url":…}}. */
-static int set_one(const json_t *now, const char *word, json_t *change, struct yg_err *err)
-{
-	size_t len = strcspn(word, "=");
-	char *name YG_AUTO(mem) = yg_str_format("%.*s", (int)len, word);
-	const json_t *present = name ? show_at(now, name) : NULL;
-	if (!word[len])
-		return yg_fail(err, YG_EFORMAT, "want NAME=VALUE, have '%s'", word);
-	if (!present || json_is_object(present))
-		return yg_fail(err, YG_EABSENT, "there is no setting '%s'", name ? name : "");
-	json_t *value YG_AUTO(yg_json) = typed(present, word + len + 1, err);
-	if (!value)
-		return yg_wrap(err, "%s", name);
-	char *at = name;
-	for (char *dot; (dot = strchr(at, '.')); at = dot + 1) {
-		*dot = 0;
-		json_t *inner = json_object_get(change, at);
-		if (!inner) {
-			inner = json_object();
-			(void)json_object_set_new(change, at, inner);
-		}
-		change = inner;
-	}
-	(void)json_object_set(change, at, value);
-	return 0;
-}
-
-int manager_settings(struct cli *cli)
-{
-	struct yg_err err = {0};
-	json_t *now YG_AUTO(yg_json) = NULL;
-	json_t *change YG_AUTO(yg_json) = json_object();
-	int code = ask_manager(cli, "GET", yg_str_format("settings"), NULL, &now);
-	if (code != ARGS_DONE)
-		return code;
-	for (size_t i = 0; i < cli->args.word_count; i++)
-		if (set_one(now, cli->args.words[i], change, &err) < 0)
-			return ask_misuse(cli, &err);
-	json_t *answer YG_AUTO(yg_json) = json_incref(now);
-	if (cli->args.word_count) {
-		json_decref(answer);
-		answer = NULL;
-		code = ask_manager(cli, "PATCH", yg_str_format("settings"), json_incref(change),
-			&answer);
-		if (code != ARGS_DONE)
-			return code;
-	}
-	if (cli->json)
-		return cli_json(answer);
-	struct text_table *table YG_AUTO(text_table) = text_table_new(2);
-	flatten(cli, table, "", answer);
-	text_table_print(table, stdout);
-	return ARGS_DONE;
 }
 
 /* ---- policies ---- */

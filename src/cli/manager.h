@@ -15,7 +15,6 @@ int manager_tokens_delete(struct cli *cli);
 int manager_keys(struct cli *cli);
 int manager_keys_create(struct cli *cli);
 int manager_keys_delete(struct cli *cli);
-int manager_settings(struct cli *cli);
 int manager_policies(struct cli *cli);
 int manager_policies_show(struct cli *cli);
 int manager_policies_set(struct cli *cli);

@@ -430,8 +430,10 @@ class FarManager(unittest.TestCase):
         self.manager.answers["PATCH", "settings"] = lambda _, body: (200, {**now, **body})
         self.assertIn("heartbeat_interval_s  60\n", self.ask("settings")[1])
         pem = (self.folder / "ca.pem").read_text()
-        self.manager.answers["GET", "settings"] = {"source": {"url": "", "ca": pem}}
-        self.assertIn(f"source.ca   CN=localhost ({len(pem)} bytes)\n", self.ask("settings")[1])
+        self.manager.answers["GET", "settings"] = {"source": {"url": "", "ca": pem, "certificates": [
+            {"subject": "CN=localhost", "not_after": "2027-01-01T00:00:00Z"}]}}
+        self.assertIn(f"source.ca      set, {len(pem)} bytes\n  certificate  CN=localhost, until 2027-01-01T00:00:00Z\n",
+                      self.ask("settings")[1])
         self.assertEqual(json.loads(self.ask("--json", "settings")[1])["source"]["ca"], pem)
         self.manager.answers["GET", "settings"] = {"source": {"url": "", "ca": "broken\nPEM"}}
         self.assertIn("source.ca   設定済み (10バイト)\n", self.ask("settings", "--lang", "ja")[1])
@@ -440,14 +442,83 @@ class FarManager(unittest.TestCase):
         code, _, err = self.ask("settings", "source.url=https://u/=x", f"source.ca=@{self.folder}/value", "direct_fallback=no",
                                 "heartbeat_interval_s=5")
         self.assertEqual((code, err), (0, ""))
-        self.assertEqual(self.manager.asked[-1][3], {"source": {"url": "https://u/=x", "ca": "PEM\n"},
+        self.assertEqual(self.manager.asked[-1][3], {"source": {"url": "https://u/=x", "ca": "PEM"},
                                                      "direct_fallback": False, "heartbeat_interval_s": 5})
         for word, text in (("nonsense=1", "there is no setting 'nonsense'"), ("source=1", "there is no setting 'source'"),
                            ("direct_fallback=maybe", "want yes or no, have 'maybe'"),
-                           ("heartbeat_interval_s=-1", "want digits, have '-1'"), ("word", "want NAME=VALUE")):
+                           ("heartbeat_interval_s=-1", "want digits, have '-1'"), ("word", "there is no setting 'word'")):
             code, _, err = self.ask("settings", word)
             self.assertEqual(code, 2)
             self.assertIn(text, err)
+
+    def test_settings_by_name(self):
+        now = {"proxy": {"manager": {"url": "http://p:1", "user": "", "password": "set"}}, "update": {"tries": 3, "limit_s": 5}}
+        self.manager.answers["GET", "settings"] = now
+        self.manager.answers["PATCH", "settings"] = lambda *_: (200, now)
+        self.assertEqual(self.ask("settings", "update")[:2], (0, "update.tries    3\nupdate.limit_s  5\n"))
+        self.assertEqual(self.manager.asked[-1][0], "GET")
+        self.assertEqual(self.ask("settings", "proxy.manager.password")[1], "proxy.manager.password  set\n")
+
+    def test_passwords_stay_off_the_command_line(self):
+        now = {"proxy": {"manager": {"password": ""}}}
+        self.manager.answers["GET", "settings"] = now
+        self.manager.answers["PATCH", "settings"] = lambda *_: (200, {"proxy": {"manager": {"password": "set"}}})
+        code, _, err = self.ask("settings", "proxy.manager.password=hidden")
+        self.assertEqual(code, 2)
+        self.assertIn("proxy.manager.password: want @FILE, or @- for standard input", err)
+        self.assertNotIn("hidden", err)
+        (self.folder / "value").write_text("from a file\n")
+        self.assertEqual(self.ask("settings", f"proxy.manager.password=@{self.folder}/value")[:2],
+                         (0, "proxy.manager.password  set\n"))
+        self.assertEqual(self.manager.asked[-1][3], {"proxy": {"manager": {"password": "from a file"}}})
+        command = [PROGRAM, "--url", self.manager.url, "--ca", self.folder / "ca.pem", "settings", "proxy.manager.password=@-"]
+        done = subprocess.run(command, input="from standard input\n", text=True, capture_output=True, timeout=60,
+                              env={**NEVER, "YAGURA_KEY": "k"})
+        self.assertEqual((done.returncode, done.stdout), (0, "proxy.manager.password  set\n"))
+        self.assertEqual(self.manager.asked[-1][3], {"proxy": {"manager": {"password": "from standard input"}}})
+        self.assertEqual(self.ask("settings", "proxy.manager.password=")[0], 0)
+        self.assertEqual(self.manager.asked[-1][3], {"proxy": {"manager": {"password": ""}}})
+
+    def test_relay_groups(self):
+        group = {"id": JOB, "name": "site", "parent": {"id": OTHER, "name": "top"}, "default": False, "depth": 2, "relays": 1,
+                 "computers": 3, "served_by": {"id": JOB, "name": "site"}, "created": "2026-11-21T22:47:43Z",
+                 "members": [{"id": UUID, "name": "web1", "agent_state": "online", "urls": ["https://10.0.0.5:4122"]}]}
+        top = {**group, "id": OTHER, "name": "top", "parent": None, "default": True, "depth": 1}
+        self.manager.answers["GET", "relay-groups"] = {"items": [top, group], "next": None}
+        self.manager.answers["GET", f"relay-groups/{JOB}"] = group
+        self.manager.answers["POST", "relay-groups"] = lambda *_: (201, group)
+        self.manager.answers["PATCH", f"relay-groups/{JOB}"] = lambda *_: (200, group)
+        self.manager.answers["DELETE", f"relay-groups/{JOB}"] = lambda *_: (204, None)
+        self.manager.answers["PATCH", f"computers/{UUID}"] = lambda *_: (200, {"id": UUID, "name": "web1"})
+        self.assertRegex(self.ask("relay-groups")[1], r"\nsite +top +1 +3 +site +no +" + JOB)
+        out = self.ask("relay-groups", "site")[1]
+        self.assertRegex(out, r"Takes from +top\n")
+        self.assertRegex(out, r"web1 +online +https://10.0.0.5:4122")
+        self.assertEqual(self.ask("relay-groups", "create", "site", "--parent", "top", "--default")[0], 0)
+        self.assertEqual(self.manager.asked[-1][3], {"name": "site", "parent": OTHER, "default": True})
+        self.assertEqual(self.ask("relay-groups", "set", "site", "--parent", "", "--name", "new")[0], 0)
+        self.assertEqual(self.manager.asked[-1][3], {"name": "new", "parent": ""})
+        self.assertEqual(self.ask("relay-groups", "assign", "site", "web1"), (0, "web1: assigned\n", ""))
+        self.assertEqual(self.manager.asked[-1][3], {"relay_group": JOB})
+        self.assertEqual(self.ask("relay-groups", "delete", "site")[0], 0)
+        code, _, err = self.ask("relay-groups", "none")
+        self.assertEqual(code, 1)
+        self.assertIn("there is no relay group 'none'", err)
+        self.assertIn("Relayグループ 'none' はありません", self.ask("relay-groups", "none", "--lang", "ja")[2])
+
+    def test_relays(self):
+        relay = {"id": UUID, "name": "web1", "agent_state": "online", "relay": True, "relay_on": None,
+                 "relay_status": {"state": "on", "set": "a" * 64}, "relay_group": {"id": JOB, "name": "site"},
+                 "relay_urls": ["https://10.0.0.5:4122"]}
+        self.manager.answers["GET", "computers"] = {"items": [relay], "next": None}
+        self.manager.answers["PATCH", f"computers/{UUID}"] = lambda *_: (200, relay)
+        self.assertRegex(self.ask("relays")[1], r"web1 +online +yes +on +- +site +a{12} +https://10.0.0.5:4122\n")
+        self.assertEqual(self.manager.asked[-1][2], {"relay": "true", "limit": "500"})
+        for words, body in ((("on", "web1"), {"relay_on": True}), (("off", "web1"), {"relay_on": False}),
+                            (("own", "web1"), {"relay_on": None}), (("address", "web1"), {"relay_urls": []}),
+                            (("address", "web1", "https://r:1"), {"relay_urls": ["https://r:1"]})):
+            self.assertEqual(self.ask("relays", *words)[0], 0)
+            self.assertEqual(self.manager.asked[-1][3], body)
 
     def test_policies(self):
         items = []
