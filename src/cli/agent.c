@@ -42,6 +42,18 @@ static int call(struct cli *cli, json_t *ask, void (*progress)(void *ctx, const 
 	return call_with(cli, ask, -1, progress, ctx, ok);
 }
 
+static void put_cause(const struct cli *cli, const char *id, const char *detail)
+{
+	const struct yg_cause *cause = yg_cause_find(id);
+	text_put(cause ? yg_cause_text(cause, cli->lang) : id, stdout);
+	if (*detail) {
+		(void)fputs(" (", stdout);
+		text_put(detail, stdout);
+		(void)fputs(")", stdout);
+	}
+	(void)putchar('\n');
+}
+
 /* What is wrong for longer: one line each. */
 static void show_alarms(struct cli *cli, const json_t *answer)
 {
@@ -49,15 +61,37 @@ static void show_alarms(struct cli *cli, const json_t *answer)
 	json_t *alarm;
 	json_array_foreach(json_object_get(answer, "alarms"), i, alarm)
 	{
-		const struct yg_cause *cause = yg_cause_find(member(alarm, "cause"));
 		(void)printf(cli_say(cli, "Since %s: ", "%s以降: "), member(alarm, "since"));
-		text_put(cause ? yg_cause_text(cause, cli->lang) : member(alarm, "cause"), stdout);
-		if (*member(alarm, "detail")) {
-			(void)fputs(" (", stdout);
-			text_put(member(alarm, "detail"), stdout);
-			(void)fputs(")", stdout);
-		}
-		(void)putchar('\n');
+		put_cause(cli, member(alarm, "cause"), member(alarm, "detail"));
+	}
+}
+
+/* How the last run ended, and what each source said that could not help. */
+static void show_last(struct cli *cli, const json_t *answer, const char *name, const char *title)
+{
+	const json_t *run = json_object_get(answer, name);
+	size_t i;
+	json_t *one;
+	if (!json_is_object(run))
+		return;
+	char *outcome YG_AUTO(mem) = show_value(cli, run, "outcome");
+	char *bytes YG_AUTO(mem) = text_bytes(json_integer_value(json_object_get(run, "bytes")));
+	(void)printf("%s %s: %s", title, member(run, "time"), outcome);
+	if (*member(run, "source"))
+		(void)printf(cli_say(cli, ", %s, %lld s, %s", "、%s、%lld秒、%s"),
+			member(run, "source"),
+			(long long)json_integer_value(json_object_get(run, "seconds")), bytes);
+	(void)putchar('\n');
+	if (*member(run, "cause")) {
+		(void)fputs("  ", stdout);
+		put_cause(cli, member(run, "cause"), member(run, "detail"));
+	}
+	json_array_foreach(json_object_get(run, "tried"), i, one)
+	{
+		(void)fputs("  ", stdout);
+		text_put(member(one, "url"), stdout);
+		(void)fputs(": ", stdout);
+		put_cause(cli, member(one, "cause"), member(one, "detail"));
 	}
 }
 
@@ -104,6 +138,9 @@ int agent_status(struct cli *cli)
 	}
 	text_table_print(table, stdout);
 	show_alarms(cli, answer);
+	show_last(cli, answer, "last_update", cli_say(cli, "Last update", "前回のアップデート"));
+	show_last(cli, answer, "last_relay_update",
+		cli_say(cli, "Last update of the relay", "前回のRelayのアップデート"));
 	return ARGS_DONE;
 }
 
@@ -157,17 +194,45 @@ int agent_activate(struct cli *cli)
 	return ARGS_DONE;
 }
 
+/* T5: there is one already. */
+static void show_joined(const struct cli *cli, const json_t *with)
+{
+	bool manager = strcmp(member(with, "by"), "manager") == 0;
+	cli_progress(cli,
+		cli_say(cli, "an update is running already (job %s, %s, at %s): joining it",
+			"別のアップデートが実行中のため、合流します (ジョブ%s、%s、%s)"),
+		member(with, "job"),
+		manager ? cli_say(cli, "of the Manager", "Managerから")
+			: cli_say(cli, "started here", "このコンピュータで開始"),
+		member(with, "phase"));
+}
+
 static void show_phase(void *ctx, const json_t *line)
 {
 	const struct cli *cli = ctx;
 	const char *phase = member(line, "phase");
+	const json_t *left = json_object_get(line, "left_s");
 	json_int_t done = json_integer_value(json_object_get(line, "done"));
 	json_int_t of = json_integer_value(json_object_get(line, "of"));
-	if (of > 0)
-		cli_progress(cli, "%s %lld%%", phase,
-			(long long)(done >= of ? 100 : done * 100 / of));
-	else
+	if (json_object_get(line, "joined")) {
+		show_joined(cli, json_object_get(line, "joined"));
+		return;
+	}
+	if (of <= 0) {
 		cli_progress(cli, "%s", phase);
+		return;
+	}
+	char *all YG_AUTO(mem) = text_bytes(of);
+	int percent = (int)(done >= of ? 100 : done * 100 / of);
+	if (json_is_integer(left))
+		cli_progress(cli,
+			cli_say(cli, "%s %s %d%% of %s, %lld s left",
+				"%s %s %d%% / %s、残り%lld秒"),
+			phase, member(line, "what"), percent, all,
+			(long long)json_integer_value(left));
+	else
+		cli_progress(cli, cli_say(cli, "%s %s %d%% of %s", "%s %s %d%% / %s"), phase,
+			member(line, "what"), percent, all);
 }
 
 /* What update, rollback, release_hold and repair have in common. */
@@ -194,6 +259,8 @@ static int change(struct cli *cli, json_t *ask, int file, const char *en, const 
 	(void)fputs(*updated ? ": " : "", stdout);
 	text_put(updated, stdout);
 	(void)putchar('\n');
+	if (*member(answer, "cause")) /* good as far as it goes, and somebody may wonder */
+		put_cause(cli, member(answer, "cause"), member(answer, "sentence"));
 	return ARGS_DONE;
 }
 

@@ -21,6 +21,7 @@ class Group:
         site.add_source()
         self.manager = site.add_manager()
         site.point_manager_at_source()
+        self.manager.call("PATCH", "/settings", {"heartbeat_interval_s": 1, "offline_after": 2})
         self.relays = [site.add_agent(name, relay=True) for name in ("relay1", "relay2")]
         self.agent = site.add_agent("agent")
         self.job()
@@ -125,8 +126,10 @@ def test_a_relay_that_is_behind_is_left_for_one_that_is_not(group):
     first, second = group.relays
     first.process.stop()
     group.release(2)
-    group.job(computers=[group.manager.computer(a.name)["id"] for a in (second, group.agent)])
-    assert group.agent.components() == {"am-pattern": 2}
+    group.manager.job(relays=True, computers=[group.manager.computer("agent")["id"]])
+    parts.until("the agent to have it", lambda: group.agent.components() == {"am-pattern": 2})
+    group.manager.process.stop()  # or the job would have the first one come up to date
+    parts.until("its update to end", lambda: group.agent.status()["update"] is None)
 
     first.start()  # with what it had
     result = update(group.agent)
