@@ -97,9 +97,9 @@ void install_run_fail(struct install_run *r, const struct yg_err *why)
 	yg_timer_stop(r->watchdog);
 	bool here = starts(why->cause, "store.") || starts(why->cause, "engine.") ||
 		starts(why->cause, "system.") || strcmp(why->cause, "content.abi") == 0 ||
-		strcmp(why->cause, "clock.wrong") == 0;
-	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Update", "%s (%s): %s",
-		yg_run_state_name(r->run.state), install_run_source_url(r), why->msg);
+		strcmp(why->cause, "content.newer") == 0 || strcmp(why->cause, "clock.wrong") == 0;
+	YG_LOGS_FAILURE(r->in->logs, install_run_log(r), "Update", why, "%s (%s)",
+		yg_run_state_name(r->run.state), install_run_source_url(r));
 	if (!here) {
 		install_run_note(r, why);
 		tell_source(r, why);
@@ -110,8 +110,8 @@ void install_run_fail(struct install_run *r, const struct yg_err *why)
 void install_run_fail_here(struct install_run *r, const struct yg_err *why)
 {
 	yg_timer_stop(r->watchdog);
-	YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Update", "%s: %s",
-		yg_run_state_name(r->run.state), why->msg);
+	YG_LOGS_FAILURE(r->in->logs, install_run_log(r), "Update", why, "%s",
+		yg_run_state_name(r->run.state));
 	(void)yg_run_step(&r->run, YG_RUN_FAILED, why);
 }
 
@@ -336,6 +336,10 @@ static void op_done(void *ctx)
 	struct install_run *r = ctx;
 	struct install *in = r->in;
 	install_run_known_ended(r);
+	/* Once more in the words that everybody gets: what was tried before may have failed otherwise. */
+	if (r->run.outcome == YG_JOB_FAILED)
+		YG_LOGS_FAILURE(in->logs, install_run_log(r), "Update", &r->run.err,
+			"The update failed");
 	yg_logs_finished(in->logs, install_run_log(r), r->run.err.cause);
 	if (r->run.outcome == YG_JOB_FAILED)
 		yg_log_err(YG_LOG_ERROR, "update.failed", &r->run.err);

@@ -29,15 +29,13 @@ void install_run_fetch_log(struct install_run *r, const char *path, const struct
 			(long long)json_integer_value(json_object_get(reply, "size")));
 		return;
 	}
-	if (strcmp(err->cause, "http.maintenance") == 0 || strcmp(err->cause, "http.busy") == 0) {
-		yg_logs_tmu(logs, true, "HttpsConnection",
-			"Server Error: HTTP 503 Service Unavailable");
-		yg_logs_tmu(logs, true, "TmDownloader", YG_LOGS_MAINTENANCE);
+	if (err->code == YG_EABSENT && strstr(path, ".root.json")) {
+		yg_logs_tmu(logs, false, "HttpsConnection", "%s/%s: HTTP 404, no newer root",
+			install_run_source_url(r), path);
 		return;
 	}
-	bool expected = err->code == YG_EABSENT && strstr(path, ".root.json");
-	yg_logs_tmu(logs, !expected, "HttpsConnection", "%s/%s: %s", install_run_source_url(r),
-		path, expected ? "HTTP 404, no newer root" : err->msg);
+	char *url YG_AUTO(mem) = yg_str_format("%s/%s", install_run_source_url(r), path);
+	yg_logs_tmu_failure(logs, url ? url : path, err);
 }
 
 int install_run_fetch_file(struct install_run *r, struct yg_err *err)

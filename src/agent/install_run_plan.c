@@ -185,7 +185,8 @@ static void find_missing(struct install_run *r)
 				add_missing(r, r->set->components[i]->component, file, false);
 		}
 	if (yg_store_missing(r->in->store, add_lost, r, &why) < 0)
-		YG_LOGS(r->in->logs, install_run_log(r), YG_LOGS_ERR, "Plan", "%s", why.msg);
+		YG_LOGS_FAILURE(r->in->logs, install_run_log(r), "Plan", &why, "%s",
+			"Looking for lost files");
 }
 
 /* What is on the disk at the same time: every file, and the largest transfer, which goes when its file is there. */

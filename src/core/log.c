@@ -131,5 +131,6 @@ void yg_log(enum yg_level level, const char *what, const char *fmt, ...)
 
 void yg_log_err(enum yg_level level, const char *what, const struct yg_err *err)
 {
-	yg_log(level, what, "%s", err->msg);
+	yg_log(level, what, "%s%s%s%s", err->msg, err->cause[0] ? " [" : "", err->cause,
+		err->cause[0] ? "]" : "");
 }

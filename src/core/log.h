@@ -42,5 +42,5 @@ int yg_log_ring(int fd, struct yg_err *err) YG_MUST_CHECK;
  */
 void yg_log(enum yg_level level, const char *what, const char *fmt, ...) YG_PRINTF(3, 4);
 
-/* Log a failure, at the one place that decides what to do about it. */
+/* Log a failure, at the one place that decides what to do about it: its message, and " [net.refused]". */
 void yg_log_err(enum yg_level level, const char *what, const struct yg_err *err);

@@ -13,7 +13,9 @@
 
 #include "core/fs.h"
 #include "core/log.h"
+#include "core/scrub.h"
 #include "core/str.h"
+#include "proto/cause.h"
 #include "proto/status.h"
 
 #define ENTRY_MAX 4096        /* bytes of one entry; longer ones are cut */
@@ -94,27 +96,41 @@ int yg_logs_level_parse(const char *name, enum yg_logs_level *out, struct yg_err
 	return yg_fail(err, YG_EFORMAT, "log level: want err, app or dbg, have '%s'", name);
 }
 
-/* FILE.2 to FILE.3, FILE.1 to FILE.2, FILE to FILE.1; the last falls off. */
+/* FILE.1 of a log, or the log itself for 0. */
+static void name_of(enum yg_logs_file file, int age, char out[NAME_LEN])
+{
+	(void)snprintf(out, NAME_LEN, age > 0 ? "%s.%d" : "%s", names[file], age);
+}
+
+/* FILE.2 to FILE.3, FILE.1 to FILE.2, FILE to FILE.1, as far as the first name that is free: when we were killed
+ * between two of these renames there is one, and nothing is lost. Only when none is free the oldest goes.
+ */
 static void rotate(struct yg_logs *logs, enum yg_logs_file file)
 {
+	char from[NAME_LEN];
+	char to[NAME_LEN];
+	int last = 1;
 	(void)close(logs->fds[file]);
 	logs->fds[file] = -1;
-	for (int i = logs->keep - 1; i >= 0; i--) {
-		char from[NAME_LEN];
-		char to[NAME_LEN];
-		(void)snprintf(from, sizeof(from), i > 0 ? "%s.%d" : "%s", names[file], i);
-		(void)snprintf(to, sizeof(to), "%s.%d", names[file], i + 1);
-		(void)renameat(logs->dir, from, logs->dir, to); /* not there yet is fine */
-	}
-	if (logs->keep == 0)
+	if (logs->keep == 0) {
 		(void)unlinkat(logs->dir, names[file], 0);
+		return;
+	}
+	for (name_of(file, last, to);
+		last < logs->keep && faccessat(logs->dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0;)
+		name_of(file, ++last, to);
+	for (int age = last - 1; age >= 0; age--) {
+		name_of(file, age, from);
+		name_of(file, age + 1, to);
+		(void)renameat(logs->dir, from, logs->dir, to);
+	}
 }
 
 static int open_file(struct yg_logs *logs, enum yg_logs_file file)
 {
 	if (logs->fds[file] < 0)
 		logs->fds[file] = openat(logs->dir, names[file],
-			O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640);
+			O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0640);
 	return logs->fds[file];
 }
 
@@ -125,30 +141,63 @@ static void complain(struct yg_logs *logs, enum yg_logs_file file, const char *w
 	logs->complained = true;
 }
 
+/* What a power cut left without an end does not run into what comes now. */
+static void end_line(int fd, off_t size)
+{
+	char last = '\n';
+	if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+		(void)!write(fd, "\n", 1);
+}
+
+/* Deleted, or moved by somebody else's rotation: people look where the name is. */
+static bool is_in_place(const struct yg_logs *logs, enum yg_logs_file file, const struct stat *st)
+{
+	struct stat named;
+	return fstatat(logs->dir, names[file], &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		named.st_ino == st->st_ino && named.st_dev == st->st_dev;
+}
+
+/* The file for `len` more bytes, and how long it is. returns its descriptor, or -1 with errno */
+static int ready(struct yg_logs *logs, enum yg_logs_file file, size_t len, off_t *size)
+{
+	struct stat st;
+	for (int try = 0; try < 3; try++) {
+		bool fresh = logs->fds[file] < 0;
+		int fd = open_file(logs, file);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return -1;
+		if (fresh)
+			end_line(fd, st.st_size);
+		if (st.st_size > 0 && st.st_size + (off_t)len > logs->size_max) {
+			rotate(logs, file);
+		} else if (!is_in_place(logs, file, &st)) {
+			(void)close(fd);
+			logs->fds[file] = -1;
+		} else {
+			*size = st.st_size;
+			return fd;
+		}
+	}
+	errno = EBUSY;
+	return -1;
+}
+
 static void append(struct yg_logs *logs, enum yg_logs_file file, const char *text, size_t len)
 {
 	struct yg_err err = {0};
-	struct stat st;
-	int fd = open_file(logs, file);
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 &&
-		st.st_size + (off_t)len > logs->size_max) {
-		rotate(logs, file);
-		fd = open_file(logs, file);
-	}
-	/* Deleted, or moved by somebody else's rotation: write where people look. */
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0) {
-		(void)close(fd);
-		logs->fds[file] = -1;
-		fd = open_file(logs, file);
-	}
+	off_t size = 0;
+	int fd = ready(logs, file, len, &size);
 	if (fd < 0) {
 		complain(logs, file, strerror(errno));
 		return;
 	}
-	if (yg_fs_write_all(fd, text, len, &err) < 0)
+	if (yg_fs_write_all(fd, text, len, &err) < 0) {
+		/* Half an entry is none. We are the only one who writes. */
+		(void)!ftruncate(fd, size);
 		complain(logs, file, err.msg);
-	else
+	} else {
 		logs->complained = false;
+	}
 }
 
 /* Text from outside must not look like an entry of ours, and must not drive a terminal. */
@@ -163,6 +212,12 @@ static void tame(char *text, bool lines)
 			*at = ' ';
 		}
 	}
+}
+
+static void clean(char *text, bool lines)
+{
+	text[yg_scrub(text, strlen(text), NULL)] = 0;
+	tame(text, lines);
 }
 
 static struct tm now(void)
@@ -180,7 +235,7 @@ void yg_logs_tmu(struct yg_logs *logs, bool failed, const char *where, const cha
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	tame(text, false);
+	clean(text, false);
 
 	struct tm tm = now();
 	char line[ENTRY_MAX + 128];
@@ -219,7 +274,7 @@ void yg_logs_entry(struct yg_logs *logs, enum yg_logs_file file, enum yg_logs_le
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	tame(text, true);
+	clean(text, true);
 
 	/* Where the build was made is nobody's business, and differs from machine to machine. */
 	const char *src = strstr(source, "src/");
@@ -235,6 +290,7 @@ void yg_logs_entry(struct yg_logs *logs, enum yg_logs_file file, enum yg_logs_le
 	struct ring *ring = &logs->rings[file];
 	if (level > logs->level && yg_log_level() < YG_LOG_DEBUG) {
 		remember(ring, entry, (size_t)len);
+		yg_log(YG_LOG_TRACE, "update.debug", "%s: %s", function, text);
 		return;
 	}
 	if (level == YG_LOGS_ERR && ring->len > 0) {
@@ -242,6 +298,41 @@ void yg_logs_entry(struct yg_logs *logs, enum yg_logs_file file, enum yg_logs_le
 		ring->len = 0;
 	}
 	append(logs, file, entry, (size_t)len);
+}
+
+/* "<sentence> (<detail>) [<cause>]", English as the log is. */
+static void say_why(const struct yg_err *why, struct yg_buf *out)
+{
+	struct yg_err full = {0};
+	if (yg_cause_sentence(why->cause, why->msg, YG_LANG_EN, out, &full) < 0 ||
+		(why->cause[0] && yg_str_addf(out, &full, " [%s]", why->cause) < 0))
+		yg_log_err(YG_LOG_DEBUG, "update.log", &full);
+}
+
+void yg_logs_failure(struct yg_logs *logs, enum yg_logs_file file, const char *function,
+	const char *source, int line, const struct yg_err *why, const char *fmt, ...)
+{
+	char what[ENTRY_MAX / 2];
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(ENTRY_MAX / 2);
+	va_list args;
+	va_start(args, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	say_why(why, &text);
+	yg_logs_entry(logs, file, YG_LOGS_ERR, function, source, line, "%s%s%.*s", what,
+		*what ? ": " : "", (int)text.len, (const char *)text.data);
+}
+
+void yg_logs_tmu_failure(struct yg_logs *logs, const char *url, const struct yg_err *why)
+{
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(ENTRY_MAX / 2);
+	if (strncmp(why->cause, "http.", 5) == 0 && strstr(why->msg, "status 503")) {
+		yg_logs_tmu(logs, true, "HttpsConnection", "%s", YG_LOGS_503);
+		yg_logs_tmu(logs, true, "TmDownloader", "%s", YG_LOGS_MAINTENANCE);
+	}
+	say_why(why, &text);
+	yg_logs_tmu(logs, true, "HttpsConnection", "%s: %.*s", url, (int)text.len,
+		(const char *)text.data);
 }
 
 void yg_logs_finished(struct yg_logs *logs, enum yg_logs_file file, const char *cause)

@@ -21,6 +21,7 @@
  * source  behaviour L; the spelling of the old messages is part of the format
  */
 
+#define YG_LOGS_503         "Server Error: HTTP 503 Service Unavailable"
 #define YG_LOGS_MAINTENANCE "Service is under maintainence"
 #define YG_LOGS_BUSY        "Busy with exisiting update"
 
@@ -59,6 +60,24 @@ void yg_logs_entry(struct yg_logs *logs, enum yg_logs_file file, enum yg_logs_le
 /* yg_logs_entry with the place where it stands. `function` is a word of the log: "Update". */
 #define YG_LOGS(logs, file, level, function, ...)                                                  \
 	yg_logs_entry(logs, file, level, function, __FILE__, __LINE__, __VA_ARGS__)
+
+/* What failed, in the words that the event, the job's result and `yagura diagnose` have too, with the cause:
+ *
+ *     fetch (https://relay:4122): The connection was refused: nothing listens at this address and port.
+ *     (10.0.0.5 port 4122: Connection refused) [net.refused]
+ *
+ * (one line). An entry of level err; `function` and the format as above.
+ */
+void yg_logs_failure(struct yg_logs *logs, enum yg_logs_file file, const char *function,
+	const char *source, int line, const struct yg_err *why, const char *fmt, ...)
+	YG_PRINTF(7, 8);
+#define YG_LOGS_FAILURE(logs, file, function, why, ...)                                            \
+	yg_logs_failure(logs, file, function, __FILE__, __LINE__, why, __VA_ARGS__)
+
+/* The same as a line of TmuDump.txt: a connection to `url` that failed. An answer with status 503 has the old
+ * log's own two lines before it.
+ */
+void yg_logs_tmu_failure(struct yg_logs *logs, const char *url, const struct yg_err *why);
 
 /* "Update finished with result : IAU_STATUS_…", in the form of the file; cause "" is success. */
 void yg_logs_finished(struct yg_logs *logs, enum yg_logs_file file, const char *cause);

@@ -279,10 +279,13 @@ def test_maintenance_has_its_old_words(site, folder):
     server.shutdown()
     assert json.loads(done.stdout.splitlines()[-1])["cause"] == "http.maintenance", done.stdout
     lines = agent.log("TmuDump.txt").splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 6
     stamp = r"^Err \d{8} \d\d:\d\d:\d\d \d+ \d+ "
     assert re.match(stamp + "HttpsConnection: Server Error: HTTP 503 Service Unavailable$", lines[0])
     assert re.match(stamp + "TmDownloader: Service is under maintainence$", lines[1])
+    # And what it means today.
+    assert re.match(stamp + r"HttpsConnection: http://127\.0\.0\.1:\d+/metadata/\S+: The server is under maintenance\. \(.*status 503.*\) "
+                    r"\[http\.maintenance\]$", lines[2])
     assert "Update finished with result : IAU_STATUS_MAINTENANCE[" in agent.log("iau.log")
 
 

@@ -1,8 +1,10 @@
 """Logs (L): the last lines of every process, levels while it runs, no secret in any of them, one command for support."""
+import http.server
 import json
 import os
 import re
 import signal
+import threading
 import zipfile
 
 import pytest
@@ -163,3 +165,77 @@ def test_a_package_of_an_agent_that_does_not_run(alone):
     assert "relay_password = ***" in texts["agent.conf"]
     absent = {f["name"] for f in json.loads(texts["contents.json"])["files"] if "absent" in f}
     assert {"status.json", "events.json"} <= absent
+
+
+CAUSES = {c["id"]: c for c in json.loads((parts.TOP / "src/proto/causes.json").read_text())["causes"]}
+PAGE = b"<html><head><title>Access denied by policy</title></head><body>Blocked</body></html>"
+
+
+@pytest.fixture
+def answering():
+    """A web server that answers everything with one status and body; its URL comes from a call."""
+    servers = []
+
+    def start(status, body=b"", kind="text/plain"):
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("cause, answer, status", [
+    ("net.refused", None, ("IAU_STATUS_CONNECT[-1073545215(3,3,1)]", "IAURELAY_STATUS_CONNECT(-4)")),
+    ("http.maintenance", (503,), ("IAU_STATUS_MAINTENANCE[-1073545212(3,3,4)]", "IAURELAY_STATUS_MAINTENANCE(-9)")),
+    ("http.block_page", (200, PAGE, "text/html"), ("IAU_STATUS_HTTP[-1073545210(3,3,6)]", "IAURELAY_STATUS_HTTP(-5)")),
+    ("http.forbidden", (403,), ("IAU_STATUS_HTTP[-1073545210(3,3,6)]", "IAURELAY_STATUS_HTTP(-5)")),
+])
+def test_everybody_says_the_same_words(site, answering, cause, answer, status):
+    """The log of the relay, that of an agent, the event and the result of the job."""
+    url = answering(*answer) if answer else f"http://127.0.0.1:{parts.free_port()}"
+    site.add_publisher()
+    manager = site.add_manager()
+    manager.call("PATCH", "/settings", {"source": {"url": url}, "update": {"tries": 1}, "relay_update": {"tries": 1}})
+    relay = site.add_agent("relay", relay=True)
+    alone = site.add_agent("alone", activate=False, conf=f"[update]\nsource = {url}\ntries = 1\n")
+    job = manager.wait_job(manager.job(relays=True))
+    part = next(c for c in job["computers"] if c["as"] == "relay")
+    assert part["outcome"] == "failed" and part["cause"] == cause, part
+    detail = part["detail"] if isinstance(part["detail"], str) else part["sentence"]
+    words = f"{CAUSES[cause]['en'][0]} ({detail})"
+    # the relay's log
+    log = relay.log("iaurelay.log")
+    assert f"\nThe update failed: {words} [{cause}]\n" in log
+    assert log.endswith(f"Update finished with result : {status[1]}\n")
+    assert f"[{cause}]" in relay.log("TmuDump.txt")
+    # the event, in both languages
+    for lang in ("en", "ja"):
+        event = next(e for e in manager.events(lang=lang) if e["id"] == 785 and e["computer"]["name"] == "relay")
+        assert CAUSES[cause][lang][0] in event["description"] and detail in event["description"], event
+    # an agent by itself: its answer, its log, its last run
+    answer = json.loads(parts.run("yagura", "--json", "--root", alone.root, "agent", "update", check=False).stdout)
+    assert answer["cause"] == cause, answer
+    words = f"{CAUSES[cause]['en'][0]} ({answer['sentence']})"
+    log = alone.log("iau.log")
+    assert f"\nThe update failed: {words} [{cause}]\n" in log
+    assert log.endswith(f"Update finished with result : {status[0]}\n")
+    assert words in parts.run("yagura", "--lang", "en", "--root", alone.root, "agent", "update", check=False).stderr
+    last = alone.status()["last_update"]
+    assert last["cause"] == cause and last["detail"] == answer["sentence"], last
+    # and what reads logs finds the cause in each of them
+    for path in (relay.state / "iaulogs/iaurelay.log", relay.state / "iaulogs/TmuDump.txt", alone.state / "iaulogs/iau.log"):
+        found = json.loads(parts.run("yagura", "--json", "diagnose", "--log", path, check=False).stdout)
+        assert found["causes"][0]["cause"] == cause, (path, found)

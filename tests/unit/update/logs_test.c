@@ -3,8 +3,12 @@
 
 #include <fcntl.h>
 #include <regex.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/fs.h"
@@ -133,6 +137,168 @@ static void rotates_by_size(void **state)
 	expect("TmuDump.txt", "^Err " TMU "HttpsConnection: after\n$");
 }
 
+/* What everybody is told stands in the logs, with its cause; the old log's lines are as they were. */
+static void failures_have_their_words(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	(void)yg_fail_cause(&err, YG_EAGAIN, "net.refused",
+		"10.0.0.5 port 4122: Connection refused");
+	YG_LOGS_FAILURE(logs, YG_LOGS_IAU, "Update", &err, "fetch (%s)", "https://relay:4122");
+	expect("iau.log",
+		"^" WHEN "\\[err\\] Update \\[[^\n]*logs_test.c\\([0-9]+\\)\\]\n"
+		"fetch \\(https://relay:4122\\): The connection was refused: nothing listens at this "
+		"address and port\\. \\(10\\.0\\.0\\.5 port 4122: Connection refused\\) "
+		"\\[net\\.refused\\]\n$");
+	yg_logs_tmu_failure(logs, "https://relay:4122/objects/1", &err);
+	(void)yg_fail_cause(&err, YG_EAGAIN, "http.maintenance", "not available now (status 503)");
+	yg_logs_tmu_failure(logs, "https://source/metadata/timestamp.json", &err);
+	(void)yg_fail_cause(&err, YG_EAGAIN, "http.busy", "too many requests (status 429)");
+	yg_logs_tmu_failure(logs, "https://source/x", &err);
+	expect("TmuDump.txt",
+		"^Err " TMU
+		"HttpsConnection: https://relay:4122/objects/1: The connection was refused: "
+		"[^\n]* \\[net\\.refused\\]\n"
+		"Err " TMU "HttpsConnection: Server Error: HTTP 503 Service Unavailable\n"
+		"Err " TMU "TmDownloader: Service is under maintainence\n"
+		"Err " TMU "HttpsConnection: https://source/metadata/timestamp.json: "
+		"The server is under maintenance\\. \\(not available now \\(status 503\\)\\) "
+		"\\[http\\.maintenance\\]\n"
+		"Err " TMU "HttpsConnection: https://source/x: [^\n]* \\[http\\.busy\\]\n$");
+	/* A failure without a name is its message. */
+	(void)yg_fail(&err, YG_EFORMAT, "something else");
+	err.cause[0] = 0;
+	YG_LOGS_FAILURE(logs, YG_LOGS_RELAY, "Update", &err, "%s", "");
+	expect("iaurelay.log", "\\]\nsomething else\n$");
+}
+
+static void secrets_are_taken_out(void **state)
+{
+	(void)state;
+	yg_logs_tmu(logs, true, "HttpsConnection", "http://joe:geheim@proxy:3128: failed");
+	expect("TmuDump.txt", "HttpsConnection: http://joe:\\*\\*\\*@proxy:3128: failed\n$");
+	YG_LOGS(logs, YG_LOGS_IAU, YG_LOGS_APP, "Update", "password=geheim\nnext");
+	expect("iau.log", "\npassword=\\*\\*\\*\nnext\n$");
+}
+
+static void put(const char *name, const char *text)
+{
+	struct yg_err err = {0};
+	if (yg_fs_replace(dir, name, yg_bytes_of(text), 0640, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+/* Killed between two renames there is a name that is free, and what is older than it stays where it is. */
+static void goes_on_after_half_a_rotation(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct stat st;
+	char *many YG_AUTO(mem) = malloc(4097);
+	memset(many, 'x', 4096);
+	many[4095] = '\n';
+	many[4096] = 0;
+	put("TmuDump.txt", many);
+	put("TmuDump.txt.2", "oldest\n");
+	yg_logs_tmu(logs, true, "HttpsConnection", "new");
+	expect("TmuDump.txt", "^Err " TMU "HttpsConnection: new\n$");
+	expect("TmuDump.txt.1", "^x+\n$");
+	expect("TmuDump.txt.2", "^oldest\n$");
+	/* Killed after the last of them there is no present file. */
+	assert_int_equal(yg_fs_remove(dir, "TmuDump.txt", &err), 0);
+	yg_logs_tmu(logs, true, "HttpsConnection", "again");
+	expect("TmuDump.txt", "^Err " TMU "HttpsConnection: again\n$");
+	expect("TmuDump.txt.2", "^oldest\n$");
+	assert_int_equal(fstatat(dir, "TmuDump.txt.3", &st, 0), -1);
+	/* What lost its end has one again. */
+	put("iau.log", "half a li");
+	YG_LOGS(logs, YG_LOGS_IAU, YG_LOGS_APP, "Update", "whole");
+	expect("iau.log", "^half a li\n" WHEN "\\[app\\] [^\n]*\nwhole\n$");
+}
+
+static void follows_somebody_elses_rotation(void **state)
+{
+	(void)state;
+	yg_logs_tmu(logs, true, "HttpsConnection", "one");
+	assert_int_equal(renameat(dir, "TmuDump.txt", dir, "TmuDump.txt-20261122"), 0);
+	yg_logs_tmu(logs, true, "HttpsConnection", "two");
+	expect("TmuDump.txt", "^Err " TMU "HttpsConnection: two\n$");
+	expect("TmuDump.txt-20261122", "^Err " TMU "HttpsConnection: one\n$");
+}
+
+/* Half an entry is none: a disk that is full leaves the log as it was. */
+static void a_full_disk_tears_no_entry(void **state)
+{
+	(void)state;
+	yg_logs_tmu(logs, true, "HttpsConnection", "one");
+	pid_t child = fork();
+	if (child == 0) {
+		const struct rlimit most = {120, 120};
+		(void)signal(SIGXFSZ, SIG_IGN);
+		if (setrlimit(RLIMIT_FSIZE, &most) < 0)
+			_exit(1);
+		yg_logs_tmu(logs, true, "HttpsConnection", "%s",
+			"this one is far too long for what there is of room, and so it is not there");
+		_exit(0);
+	}
+	int status = 0;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	yg_logs_tmu(logs, true, "HttpsConnection", "two");
+	expect("TmuDump.txt",
+		"^Err " TMU "HttpsConnection: one\nErr " TMU "HttpsConnection: two\n$");
+}
+
+static _Noreturn void write_for_ever(void)
+{
+	for (int i = 0;; i++)
+		yg_logs_tmu(logs, true, "HttpsConnection", "line %08d end", i);
+}
+
+/* All lines of the three files, oldest first. A new string. */
+static char *all_lines(void)
+{
+	static const char *const order[] = {"TmuDump.txt.2", "TmuDump.txt.1", "TmuDump.txt"};
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(1u << 20);
+	struct yg_err err = {0};
+	for (size_t i = 0; i < YG_COUNT(order); i++)
+		if (yg_fs_read(dir, order[i], &text, &err) < 0)
+			assert_int_equal(err.code, YG_EABSENT);
+	assert_int_equal(yg_buf_add(&text, "", 1, &err), 0);
+	return strdup((const char *)text.data);
+}
+
+/* Killed at any moment, rotations included: every line is whole, and between the oldest that is kept and the last
+ * that was written none is missing.
+ */
+static void a_kill_loses_and_tears_nothing(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		pid_t child = fork();
+		if (child == 0)
+			write_for_ever();
+		(void)usleep((useconds_t)(300 + round * 137 % 4000));
+		(void)kill(child, SIGKILL);
+		(void)waitpid(child, NULL, 0);
+		char *text YG_AUTO(mem) = all_lines();
+		long next = -1;
+		for (char *at = text; *at;) {
+			size_t len = strcspn(at, "\n");
+			const char *number = memmem(at, len, "HttpsConnection: line ", 22);
+			if (at[len] != '\n' || strncmp(at, "Err ", 4) != 0 || !number ||
+				strncmp(number + 30, " end\n", 5) != 0)
+				fail_msg("round %d: a torn line: %.*s", round, (int)len, at);
+			long have = (long)strtoul(number + 22, NULL, 10);
+			/* The next child began at 0 again. */
+			if (next >= 0 && have != next && have != 0)
+				fail_msg("round %d: want line %ld, have %ld", round, next, have);
+			next = have + 1;
+			at += len + 1;
+		}
+	}
+}
+
 static void levels_have_names(void **state)
 {
 	(void)state;
@@ -152,6 +318,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(text_from_outside_forges_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_ring_comes_with_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotates_by_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(failures_have_their_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(secrets_are_taken_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(goes_on_after_half_a_rotation, setup, teardown),
+		cmocka_unit_test_setup_teardown(follows_somebody_elses_rotation, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_disk_tears_no_entry, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_kill_loses_and_tears_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(levels_have_names, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
