@@ -171,8 +171,9 @@ static void tell_component(struct install_run *r, const json_t *note, struct yg_
 	install_alarm_begin(r->in, key, cause, text_of(note, "message"), 20115,
 		json_pack("{s:s, s:I, s:s, s:s}", "component", name, "version", taken, "cause",
 			cause, "detail", text_of(note, "message")));
-	/* Neither an engine that is too old nor a pin is a fault of what was published. */
-	bool own = strcmp(cause, "content.abi") == 0 || strcmp(cause, "content.pin") == 0;
+	/* Neither an engine or an agent that is too old nor a pin is a fault of what was published. */
+	bool own = strcmp(cause, "content.abi") == 0 || strcmp(cause, "content.newer") == 0 ||
+		strcmp(cause, "content.pin") == 0;
 	enum yg_code code = own ? YG_ELIMIT : YG_EUNTRUSTED;
 	if (partial->code == YG_EUNTRUSTED || partial->code == code)
 		return; /* the first of the worse kind is the one that is said */

@@ -147,8 +147,8 @@ static void failed(struct activity *a, const struct yg_err *err)
 	struct manager *m = a->manager;
 	char text[sizeof(m->error)];
 	/* What a person must do is said; the rest heals by itself. */
-	const struct yg_cause *cause = err->code == YG_EUNTRUSTED ? yg_cause_find(err->cause)
-								  : NULL;
+	bool person = err->code == YG_EUNTRUSTED || strncmp(err->cause, "version.", 8) == 0;
+	const struct yg_cause *cause = person ? yg_cause_find(err->cause) : NULL;
 	if (!yg_str_put(text, sizeof(text), "%s%s%s", err->msg, cause ? ". " : "",
 		    cause ? yg_cause_remedy(cause, YG_LANG_EN) : ""))
 		memcpy(text, err->msg, sizeof(err->msg));

@@ -316,7 +316,7 @@ static int parse_head(const json_t *root, struct yg_manifest *manifest, struct y
 	if (yg_json_int(root, "format", 1, INT64_MAX, &format, err) < 0)
 		return -1;
 	if (format != 1)
-		return yg_fail(err, YG_EFORMAT,
+		return yg_fail_cause(err, YG_EFORMAT, "content.newer",
 			"format: want 1, have %lld: a newer Yagura reads it", (long long)format);
 	if (yg_json_str(root, "released", 64, &text, err) < 0)
 		return -1;
@@ -353,8 +353,10 @@ struct yg_manifest *yg_manifest_parse(struct yg_bytes text, struct yg_err *err)
 		const struct yg_err why = *err;
 		if (why.code != YG_ESYSTEM)
 			(void)yg_fail_cause(err, why.code,
-				why.code == YG_ELIMIT ? "content.limit" : "content.format", "%s",
-				why.msg);
+				why.cause[0]                    ? why.cause
+					: why.code == YG_ELIMIT ? "content.limit"
+								: "content.format",
+				"%s", why.msg);
 		return NULL;
 	}
 	return yg_take(manifest);

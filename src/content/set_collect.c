@@ -78,7 +78,8 @@ static struct yg_manifest *get(const struct collection *to, const char *componen
 static bool is_for_good(const struct yg_err *why)
 {
 	static const char *const causes[] = {"content.abi", "content.format", "content.limit",
-		"content.pin", "tuf.expired", "tuf.format", "tuf.signature", "tuf.threshold"};
+		"content.newer", "content.pin", "tuf.expired", "tuf.format", "tuf.signature",
+		"tuf.threshold"};
 	for (size_t i = 0; i < YG_COUNT(causes); i++)
 		if (strcmp(causes[i], why->cause) == 0)
 			return true;

@@ -193,10 +193,17 @@ static void hello(void **state)
 	assert_true(got.relay && !got.appliance);
 	assert_int_equal(got.relay_port, 4122);
 	assert_int_equal(json_array_size(got.addresses), 2);
+	/* T12: which side is the older one */
 	(void)json_object_set_new(value, "protocol", json_pack("[i, i]", 2, 3));
 	assert_int_equal(yg_wire_hello(value, &got, &err), -1);
 	assert_string_equal(err.msg,
-		"hello: protocol: want 1 among the versions; one side must be upgraded");
+		"hello: protocol: want 1 among the versions, have 3 at most: the Manager must be upgraded");
+	assert_string_equal(err.cause, "version.manager");
+	(void)json_object_set_new(value, "protocol", json_pack("[i]", 0));
+	assert_int_equal(yg_wire_hello(value, &got, &err), -1);
+	assert_string_equal(err.msg,
+		"hello: protocol: want 1 among the versions, have 0 at most: the agent must be upgraded");
+	assert_string_equal(err.cause, "version.agent");
 }
 
 static void words(void **state)
