@@ -1,12 +1,13 @@
 """`yagura diagnose`: one planted fault is named first, two are both named, and a healthy computer has nothing."""
 import json
 import os
-import shutil
+import ssl
 import subprocess
 
 import alone as lib
 import pytest
 import site_parts as parts
+import web
 
 
 def diagnose(agent, *words, lang="en"):
@@ -53,21 +54,157 @@ def test_healthy_line(line):
     assert "relay" in checks(answer, "ok")
 
 
-def test_agent_stopped(agent):
-    agent.close()
-    status, causes, answer = diagnose(agent)
-    assert (status, causes) == (1, ["agent.offline"]), answer
-    # what can be looked at without it is looked at
-    assert {"disk", "permissions", "store", "clock", "names"} <= set(checks(answer, "ok"))
+class Fault:
+    """A fault that is planted on a computer whose agent worked until now."""
+
+    def __init__(self, name, cause, plant, stopped=True, update=True):
+        self.name, self.cause, self.plant, self.stopped, self.update = name, cause, plant, stopped, update
 
 
-def test_configuration_wrong(agent):
+def configure(section, **values):
+    """Another value in agent.conf, whoever had one there before."""
+    def plant(agent, made):
+        kept = [line for line in agent.conf.read_text().splitlines() if line.split(" =")[0] not in values]
+        if f"[{section}]" not in kept:
+            kept.append(f"[{section}]")
+        at = kept.index(f"[{section}]") + 1
+        kept[at:at] = [f"{name} = {value}" for name, value in values.items()]
+        agent.conf.write_text("\n".join(kept) + "\n")
+    return plant
+
+
+def other_certificate(**more):
+    """The source answers with a certificate as it should not have."""
+    def plant(agent, made):
+        folder = made.folder / "web"
+        days = more.get("days", "30")
+        ca = more.get("ca", folder / "ca.pem")
+        if more.get("stranger"):
+            web.certificates(made.folder / "stranger")
+            folder = made.folder / "stranger"
+        else:
+            subject = more.get("name", "DNS:localhost,IP:127.0.0.1")
+            (folder / "ext").write_text(f"subjectAltName={subject}\nextendedKeyUsage=serverAuth\n")
+            words = ["openssl", "x509", "-req", "-in", folder / "csr.pem", "-CA", ca, "-CAkey", folder / "ca.key",
+                     "-CAcreateserial", "-days", days, "-extfile", folder / "ext", "-out", folder / "cert.pem"]
+            then = ["faketime", "-f", more["at"]] if "at" in more else []
+            subprocess.run([*then, *map(str, words)], check=True, capture_output=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        made.web.tls = tls
+    return plant
+
+
+def cut_file(agent, made):
+    path = next((agent.state / "lib").glob("*/*.hsb"))
+    os.chmod(path, 0o644)
+    os.truncate(path, 3)
+
+
+def no_file(agent, made):
+    next((agent.state / "lib").glob("*/*.hsb")).unlink()
+
+
+def open_to_all(agent, made):
+    os.chmod(agent.state / "state/identity", 0o777)
+
+
+def of_somebody_else(agent, made):
+    os.chown(agent.state / "state/session", 65534, 65534)
+
+
+def without_root(agent, made):
+    (agent.root / "etc/yagura/root.json").unlink()
+
+
+def wrong_line(agent, made):
+    agent.conf.write_text(agent.conf.read_text() + "[update]\nnonsense = 1\n")
+
+
+def nothing(agent, made):
+    pass
+
+
+NOBODY = "http://127.0.0.1:1"
+# Names are asked of nobody here: there is no name server in the tests' network.
+FAULTS = [
+    Fault("the agent is stopped", "agent.offline", nothing, stopped=True, update=False),
+    Fault("a line of the configuration is wrong", "agent.config", wrong_line, update=False),
+    Fault("the source's name is wrong", "net.dns_server", configure("update", source="https://no-such-host.invalid")),
+    Fault("nothing listens at the source", "net.refused", configure("update", source=NOBODY)),
+    Fault("no proxy listens", "proxy.refused", configure("proxy", source=NOBODY)),
+    Fault("the proxy's name is wrong", "net.dns_server", configure("proxy", source="http://no-such-host.invalid:3128")),
+    Fault("the source's folder is wrong", "http.not_found", lambda a, m: configure("update", source=m.web.url + "/no/such")(a, m)),
+    Fault("the source's certificate has expired", "tls.expired", other_certificate(days="1", at="-90d"), stopped=False),
+    Fault("the source's certificate is not valid yet", "tls.not_yet", other_certificate(at="+90d"), stopped=False),
+    Fault("the source's certificate is for another name", "tls.name", other_certificate(name="DNS:other.example"), stopped=False),
+    Fault("a stranger's CA signed the source's certificate", "tls.untrusted", other_certificate(stranger=True), stopped=False),
+    Fault("a file of the live set is cut", "store.object_damaged", cut_file, stopped=False, update=False),
+    Fault("a file of the live set is gone", "store.missing", no_file, stopped=False, update=False),
+    Fault("others may use the identity", "store.permission", open_to_all, stopped=False, update=False),
+    Fault("a folder has another owner", "store.permission", of_somebody_else, stopped=False, update=False),
+    Fault("the publisher's root is gone", "tuf.root", without_root, stopped=False, update=False),
+]
+DOWN = {"agent.offline", "agent.config"}
+
+
+@pytest.fixture
+def plants(made, agent):
+    """Plant faults: the agent is started again where that has them come into effect, and tries an update."""
+    def plant(*faults):
+        up = not any(f.cause in DOWN for f in faults)
+        if any(f.stopped for f in faults):
+            agent.close()
+        for fault in faults:
+            fault.plant(agent, made)
+        if any(f.stopped for f in faults) and up:
+            agent.start()
+        if any(f.update for f in faults) and up:
+            made.release()
+            lib.update(agent, good=False)
+        return diagnose(agent)
+    return plant
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name.replace(" ", "-"))
+def test_one_fault(plants, agent, fault):
+    """The planted one comes first, and nothing else is named but what it explains."""
+    status, causes, answer = plants(fault)
+    assert (status, causes) == (1, [fault.cause]), answer
+    first = answer["causes"][0]
+    assert first["sentence"] and first["seen"] and (first["remedy"] or first["auto"])
+    text = parts.run("yagura", "--lang", "ja", "--root", agent.root, "diagnose", "--support", check=False)
+    assert f"原因コード: {fault.cause}" in text.stdout and "+" in text.stdout and "バージョン: yagura" in text.stdout
+
+
+PAIRS = [("nothing listens at the source", "others may use the identity"),
+         ("the agent is stopped", "a file of the live set is cut"),
+         ("a line of the configuration is wrong", "the publisher's root is gone"),
+         ("no proxy listens", "a folder has another owner"),
+         ("the source's certificate has expired", "others may use the identity"),
+         ("the source's name is wrong", "a folder has another owner")]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: " and ".join(p).replace(" ", "-"))
+def test_two_faults(plants, pair):
+    faults = [next(f for f in FAULTS if f.name == name) for name in pair]
+    status, causes, answer = plants(*faults)
+    assert status == 1 and {f.cause for f in faults} <= set(causes), answer
+
+
+def test_what_can_be_seen_without_the_agent(agent):
     agent.close()
-    path = agent.root / "etc/yagura/agent.conf"
-    path.write_text(path.read_text() + "[update]\nnonsense = 1\n")
-    status, causes, answer = diagnose(agent)
-    assert (status, causes[0]) == (1, "agent.config"), answer
-    assert [e["cause"] for e in answer["causes"][0]["explains"]] == ["agent.offline"]
+    _, _, answer = diagnose(agent)
+    assert {"disk", "permissions", "store", "clock", "names"} <= set(checks(answer, "ok")), answer
+
+
+@pytest.mark.parametrize("away,cause", [("-400d", "clock.behind")])
+def test_clock(agent, away, cause):
+    """The clock of who asks is this computer's."""
+    done = subprocess.run(["faketime", "-f", away, str(parts.BIN / "yagura"), "--json", "--root", str(agent.root), "diagnose"],
+                          capture_output=True, text=True)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["causes"][0]["cause"]) == (1, cause), answer
 
 
 def of_manager(manager, *words, lang="en"):
