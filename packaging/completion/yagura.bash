@@ -33,6 +33,7 @@ _yagura() {
 	'scan' | 'scan '*) options+=' --wait' ;;
 	'events' | 'events '*) options+=' --computer --id --level --text --from --to --limit' ;;
 	'jobs cancel' | 'jobs cancel '*) options+=' --wait' ;;
+	'test' | 'test '*) options+=' --from' ;;
 	'tokens create' | 'tokens create '*) options+=' --name --uses --valid --policy --relay-group --no-relay' ;;
 	'keys create' | 'keys create '*) options+=' --role' ;;
 	'relay-groups create' | 'relay-groups create '*) options+=' --parent --default' ;;
@@ -43,10 +44,10 @@ _yagura() {
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose diagnostic-package events jobs keys policies relay-groups relays release-hold rollback scan settings status tokens update' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose diagnostic-package events jobs keys policies relay-groups relays release-hold rollback scan settings status test tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
-		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status update' ;;
+		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status test update' ;;
 		computers) words='delete' ;;
 		jobs) words='cancel' ;;
 		keys) words='create delete' ;;

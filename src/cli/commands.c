@@ -6,6 +6,7 @@
 #include "cli/jobs.h"
 #include "cli/logs.h"
 #include "cli/manager.h"
+#include "cli/probe.h"
 #include "cli/settings.h"
 
 #define MANY ARGS_WORDS_MAX
@@ -145,6 +146,13 @@ static const struct args_option package_options[] = {
 	{0},
 };
 
+static const struct args_option test_options[] = {
+	{"--from", "COMPUTER",
+		{"the computer that tests, or manager; manager",
+			"接続テストを行うコンピュータ、またはmanager (初期値)"}},
+	{0},
+};
+
 const struct args_command cli_commands[] = {
 	{"agent status", "", 0, 0, NULL, agent_status,
 		{"state of the agent on this computer", "このコンピュータのAgentの状態"}},
@@ -163,6 +171,9 @@ const struct args_command cli_commands[] = {
 	{"agent scan", "PATH...", 1, MANY, NULL, agent_scan,
 		{"look for malware; exit status 1 when some is found",
 			"不正プログラムを検索する (検出時の終了ステータスは1)"}},
+	{"agent test", "[WHAT]", 0, 1, NULL, probe_agent,
+		{"test the connection to relays, source or manager, step by step; relays",
+			"接続テストを行う: relays (初期値)、source、manager"}},
 	{"agent repair", "", 0, 0, NULL, agent_repair,
 		{"check and mend the stored components",
 			"保存されているコンポーネントを確認、修復する"}},
@@ -209,6 +220,9 @@ const struct args_command cli_commands[] = {
 	{"jobs", "[JOB]", 0, 1, NULL, jobs_list,
 		{"jobs, or one with every computer's result",
 			"ジョブの一覧、またはコンピュータごとの結果"}},
+	{"test", "[WHAT]", 0, 1, test_options, probe_manager,
+		{"test the connection to source, relays or manager, step by step",
+			"接続テストを行う: source、relays、manager"}},
 	{"tokens", "", 0, 0, NULL, manager_tokens, {"activation tokens", "有効化トークンの一覧"}},
 	{"tokens create", "", 0, 0, tokens, manager_tokens_create,
 		{"a new one; printed once", "有効化トークンを作成する (表示は一度だけ)"}},

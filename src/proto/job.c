@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const kinds[YG_JOB_KINDS] = {"update", "scan", "rollback", "policy",
-	"release_hold"};
+	"release_hold", "test"};
 static const char *const outcomes[YG_JOB_OUTCOMES] = {"success", "failed", "cancelled"};
 
 static int find(const char *name, const char *const *words, size_t count)
@@ -28,7 +28,7 @@ int yg_job_kind_parse(const char *name, enum yg_job_kind *out, struct yg_err *er
 	int at = find(name, kinds, YG_JOB_KINDS);
 	if (at < 0)
 		return yg_fail(err, YG_EFORMAT,
-			"kind: want update, scan, rollback, policy or release_hold, have '%.64s'",
+			"kind: want update, scan, rollback, policy, release_hold or test, have '%.64s'",
 			name ? name : "");
 	*out = (enum yg_job_kind)at;
 	return 0;

@@ -16,11 +16,12 @@ enum yg_job_kind {
 	YG_JOB_SCAN,
 	YG_JOB_ROLLBACK,
 	YG_JOB_POLICY,
-	YG_JOB_RELEASE_HOLD
+	YG_JOB_RELEASE_HOLD,
+	YG_JOB_TEST /* of connections: POST /api/v1/tests */
 };
-#define YG_JOB_KINDS 5
+#define YG_JOB_KINDS 6
 
-/* "update", "scan", "rollback", "policy", "release_hold" */
+/* "update", "scan", "rollback", "policy", "release_hold", "test" */
 const char *yg_job_kind_name(enum yg_job_kind kind);
 /* errors  YG_EFORMAT "kind: want update, scan, …, have 'x'" */
 int yg_job_kind_parse(const char *name, enum yg_job_kind *out, struct yg_err *err) YG_MUST_CHECK;

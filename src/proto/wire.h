@@ -65,8 +65,9 @@ enum yg_wire_do {
 	YG_DO_RELEASE_HOLD, /* "release_hold" {job} */
 	YG_DO_DEACTIVATE,   /* "deactivate" */
 	YG_DO_CANCEL,       /* "cancel" {job}: end that job, its result says how it ended */
+	YG_DO_TEST,         /* "test" {job, what}: try connections, the result's detail is {targets} */
 };
-#define YG_WIRE_DOS 9
+#define YG_WIRE_DOS 10
 
 struct yg_wire_command {
 	int64_t seq;
@@ -76,6 +77,7 @@ struct yg_wire_command {
 	bool scheduled;      /* update */
 	bool with_relays;    /* update: the job includes the relays (U11) */
 	const json_t *paths; /* scan: array of absolute paths */
+	const char *test;    /* test: "relays", "source" or "manager"; or "" */
 };
 
 const char *yg_wire_do_name(enum yg_wire_do what);

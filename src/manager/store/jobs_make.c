@@ -69,6 +69,19 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 	return 0;
 }
 
+/* A test's only argument stands where a scan has its paths. */
+static int check_what(const json_t *args, json_t **out, struct yg_err *err)
+{
+	static const char *const words[] = {"relays", "source", "manager"};
+	const char *what = NULL;
+	if (yg_json_str(args, "what", 16, &what, err) < 0)
+		return -1;
+	for (size_t i = 0; i < YG_COUNT(words); i++)
+		if (strcmp(what, words[i]) == 0)
+			return store_give(json_pack("[s]", what), out, err);
+	return yg_fail(err, YG_EFORMAT, "what: want relays, source or manager, have '%s'", what);
+}
+
 static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, struct yg_err *err)
 {
 	json_t *none YG_AUTO(yg_json) = json_array();
@@ -88,6 +101,8 @@ static int check_paths(const json_t *args, enum yg_job_kind kind, json_t **out, 
 					i);
 		}
 	}
+	if (kind == YG_JOB_TEST)
+		return check_what(args, out, err);
 	*out = json_incref(paths);
 	return 0;
 }

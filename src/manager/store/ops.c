@@ -13,6 +13,7 @@
 #include "manager/store/diagnostics.h"
 #include "manager/store/groups.h"
 #include "manager/store/store.h"
+#include "manager/store/tests.h"
 #include "manager/store/tasks.h"
 
 #define PEOPLE    STORE_WEB, STORE_KEY
@@ -42,6 +43,9 @@ const struct store_op store_ops[] = {
 	{"tasks.update", PEOPLE, true, op_tasks_update, false},
 	{"tasks.delete", PEOPLE, true, op_tasks_delete, false},
 	{"tasks.run", PEOPLE, true, op_tasks_run, false},
+	{"tests.create", PEOPLE, true, op_tests_create, false},
+	{"tests.get", PEOPLE, false, op_tests_get, false},
+	{"tests.put", STORE_CONTENT, STORE_SYSTEM, false, op_tests_put, false},
 	{"events.search", PEOPLE, false, op_events_search, false},
 	{"events.catalogue", PEOPLE, false, op_events_catalogue, false},
 	{"components.list", PEOPLE, false, op_components_list, false},
@@ -166,6 +170,7 @@ static void notices(struct store *store, bool committed)
 {
 	json_t *wake YG_AUTO(yg_json) = yg_take(store->wake);
 	bool check = store->check_content;
+	json_t *tests YG_AUTO(yg_json) = yg_take(store->tests);
 	store->check_content = false;
 	if (!committed || !store->notify)
 		return;
@@ -192,6 +197,10 @@ static void notices(struct store *store, bool committed)
 	}
 	if (check)
 		(void)store->notify(store->notify_ctx, "content", "content.check", json_object());
+	size_t i;
+	json_t *test;
+	json_array_foreach(tests, i, test)(void)
+		store->notify(store->notify_ctx, "content", "content.test", json_incref(test));
 }
 
 /* Who was turned away is an event, at most one of a kind in a while: whoever knocks without end must not

@@ -64,6 +64,7 @@ struct store {
 	bool running;         /* jobs run: the clock matters more */
 	int64_t refused_s[4]; /* when somebody turned away was last an event, by kind */
 	bool check_content;   /* ask the content role after this transaction */
+	json_t *tests;        /* what else it is asked then: [{id, what}]; NULL: nothing */
 	int64_t next_clean_s; /* when old events are looked for next */
 	int64_t next_alerts_s; /* when computers are looked at for alerts next */
 };

@@ -249,7 +249,7 @@ class FarManager(unittest.TestCase):
         self.assertEqual(self.ask("computers", env=bad)[0], 0)
         code, _, err = run("--url", self.manager.url, "--key", "k", "computers", env=bad)
         self.assertEqual(code, 3)
-        self.assertIn("not trusted", err)
+        self.assertIn("nobody but itself", err)
 
     def test_refusals(self):
         code, _, err = self.ask("--key", "wrong", "computers")

@@ -32,7 +32,7 @@ static void refuses(void **state)
 	enum yg_job_outcome outcome = YG_JOB_FAILED;
 	assert_int_equal(yg_job_kind_parse("updates", &kind, &err), -1);
 	assert_string_equal(err.msg,
-		"kind: want update, scan, rollback, policy or release_hold, have 'updates'");
+		"kind: want update, scan, rollback, policy, release_hold or test, have 'updates'");
 	assert_int_equal(yg_job_outcome_parse(NULL, &outcome, &err), -1);
 	assert_string_equal(err.msg, "outcome: want success, failed or cancelled, have ''");
 	assert_int_equal(kind, YG_JOB_SCAN);
