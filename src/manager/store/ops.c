@@ -144,6 +144,22 @@ static int ask_who(struct store *store, const struct store_op *op, const json_t 
 	return 0;
 }
 
+/* How far an agent is, it says again soon: that does not wait for the disk. */
+static bool is_lazy(const struct store_op *op, const json_t *args)
+{
+	if (op->lazy || op->run != op_events_add)
+		return op->lazy;
+	size_t i;
+	json_t *entry;
+	json_array_foreach(json_object_get(args, "entries"), i, entry)
+	{
+		const char *kind = json_string_value(json_object_get(entry, "kind"));
+		if (!kind || strcmp(kind, "progress") != 0)
+			return false;
+	}
+	return true;
+}
+
 static int in_transaction(struct store *store, const struct store_op *op, enum store_caller caller,
 	const json_t *call, const json_t *args, json_t **result, struct yg_err *err)
 {
@@ -151,7 +167,8 @@ static int in_transaction(struct store *store, const struct store_op *op, enum s
 	if (yg_json_str_or(call, "lang", 64, "en", &lang, err) < 0)
 		return -1;
 	struct store_asker asker = {.caller = caller, .lang = yg_lang_of(lang)};
-	if ((op->lazy ? yg_db_begin_lazy(store->db, err) : yg_db_begin(store->db, err)) < 0)
+	bool lazy = is_lazy(op, args);
+	if ((lazy ? yg_db_begin_lazy(store->db, err) : yg_db_begin(store->db, err)) < 0)
 		return -1;
 	json_t *made YG_AUTO(yg_json) = NULL;
 	if (ask_who(store, op, json_object_get(call, "who"), &asker, err) < 0 ||
