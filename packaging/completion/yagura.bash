@@ -31,8 +31,9 @@ _yagura() {
 	'rollback' | 'rollback '*) options+=' --wait' ;;
 	'release-hold' | 'release-hold '*) options+=' --wait' ;;
 	'scan' | 'scan '*) options+=' --wait' ;;
-	'events' | 'events '*) options+=' --computer --id --level --text --from --to --limit' ;;
+	'events' | 'events '*) options+=' --computer --id --level --text --from --to --limit --support' ;;
 	'jobs cancel' | 'jobs cancel '*) options+=' --wait' ;;
+	'jobs' | 'jobs '*) options+=' --support' ;;
 	'test' | 'test '*) options+=' --from' ;;
 	'tokens create' | 'tokens create '*) options+=' --name --uses --valid --policy --relay-group --no-relay' ;;
 	'keys create' | 'keys create '*) options+=' --role' ;;

@@ -42,6 +42,9 @@ static const struct args_option events[] = {
 		{"not before, as 2026-11-21T22:47:43Z", "開始時刻 (例 2026-11-21T22:47:43Z)"}},
 	{"--to", "TIME", {"before", "終了時刻"}},
 	{"--limit", "N", {"at most so many; 50", "最大件数 (初期値 50)"}},
+	{"--support", NULL,
+		{"those with a cause, in the form for support",
+			"原因コードのあるイベントをサポートへの連絡用に表示する"}},
 	{0},
 };
 
@@ -102,6 +105,13 @@ static const struct args_option agent_update_options[] = {
 	{"--bundle", "FILE",
 		{"from a bundle of the publisher's; a relay serves it too",
 			"公開元のバンドルファイルから更新する (Relayはその内容も配布する)"}},
+	{0},
+};
+
+static const struct args_option jobs[] = {
+	{"--support", NULL,
+		{"what failed in the job, in the form for support",
+			"ジョブの失敗をサポートへの連絡用に表示する"}},
 	{0},
 };
 
@@ -217,7 +227,7 @@ const struct args_command cli_commands[] = {
 	{"jobs cancel", "JOB", 1, 1, wait_only, jobs_cancel,
 		{"cancel a job: computers that work on it are told to stop",
 			"ジョブのキャンセル (実行中のコンピュータには中止を指示)"}},
-	{"jobs", "[JOB]", 0, 1, NULL, jobs_list,
+	{"jobs", "[JOB]", 0, 1, jobs, jobs_list,
 		{"jobs, or one with every computer's result",
 			"ジョブの一覧、またはコンピュータごとの結果"}},
 	{"test", "[WHAT]", 0, 1, test_options, probe_manager,

@@ -8,6 +8,7 @@
 
 #include "cli/api.h"
 #include "cli/ask.h"
+#include "cli/support.h"
 #include "cli/text.h"
 #include "core/json.h"
 #include "core/str.h"
@@ -233,6 +234,8 @@ int jobs_list(struct cli *cli)
 		return ask_list(cli, "jobs", columns, YG_COUNT(columns));
 	json_t *job YG_AUTO(yg_json) = NULL;
 	int code = ask_manager(cli, "GET", ask_path("jobs", cli->args.words[0]), NULL, &job);
+	if (code == ARGS_DONE && args_get(&cli->args, "--support"))
+		return support_job(cli, job);
 	return code == ARGS_DONE ? show_job(cli, job, 1) : code;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/api.h"
 #include "cli/ask.h"
 #include "cli/groups.h"
+#include "cli/support.h"
 #include "cli/text.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -141,6 +142,8 @@ int manager_events(struct cli *cli)
 	int code = ask_manager(cli, "GET", path, NULL, &answer);
 	if (code != ARGS_DONE)
 		return code;
+	if (!cli->json && args_get(&cli->args, "--support"))
+		return support_events(cli, json_object_get(answer, "items"));
 	return cli->json
 		? cli_json(answer)
 		: show_list(cli, json_object_get(answer, "items"), columns, YG_COUNT(columns));
