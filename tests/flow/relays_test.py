@@ -4,6 +4,7 @@ import email.utils
 import hashlib
 import http.server
 import json
+import socket
 import threading
 import time
 
@@ -145,6 +146,90 @@ def test_a_relay_that_is_behind_is_left_for_one_that_is_not(group):
     result = update(group.agent)
     assert result["outcome"] == "failed" and result["cause"] == "update.relay_behind", result
     assert group.agent.components() == {"am-pattern": 2}
+
+
+def test_a_cancelled_update_ends_and_leaves_everything_as_it_was(group):
+    """The Manager's word, while it waits for relays that do not answer."""
+    manager, agent = group.manager, group.agent
+    manager.call("PATCH", "/settings", {"update": {"tries": 50, "retry_s": 5}})
+    parts.until("the settings to arrive", lambda: group.settings().get("update", {}).get("tries") == 50)
+    for relay in group.relays:
+        relay.process.stop()
+    group.release(2)
+    before = agent.lib()
+    job = manager.job(relays=False, computers=[manager.computer("agent")["id"]])
+    parts.until("the update to run", lambda: agent.status()["update"])
+    manager.call("POST", f"/jobs/{job['id']}/cancel")
+    done = manager.wait_job(job)
+    part = next(c for c in done["computers"] if c["as"] == "agent")
+    assert part["outcome"] == "cancelled" and part["cause"] == "job.cancelled", part
+    parts.until("it to end", lambda: agent.status()["update"] is None)
+    assert agent.lib() == before and not (agent.state / "li_copy").is_symlink()
+    assert agent.status()["last_update"]["outcome"] == "cancelled"
+
+    for relay in group.relays:
+        relay.start()
+    assert update(agent)["outcome"] == "success"
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """Objects come in slices."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        path = self.server.repository / self.path.lstrip("/")
+        data = path.read_bytes() if path.is_file() else None
+        self.send_response(404 if data is None else 200)
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+        for at in range(0, len(data or b""), 30000):
+            self.wfile.write(data[at:at + 30000])
+            if "/objects/" in self.path:
+                self.wfile.flush()
+                time.sleep(0.3)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_how_far_it_is_and_how_long_it_takes(site, folder):
+    """Of what, bytes and of how many, and the time left; whoever joins is told what runs (T5)."""
+    site.add_publisher()
+    content = parts.content(folder / "content", {"Test.One": b"one\n"})
+    with open(content / "bulk.hdb", "w", encoding="ascii") as out:
+        for n in range(30000):
+            out.write(f"{hashlib.md5(str(n).encode()).hexdigest()}:{1000 + n}:Bulk.{n}\n")
+    site.publisher.release(content, "--version", 1)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.repository = site.publisher.repository
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    agent = site.add_agent("alone", activate=False, conf=f"[update]\nsource = http://127.0.0.1:{server.server_port}\n")
+
+    lines, second = [], []
+
+    def ask(into):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(agent.socket))
+            line.sendall(b'{"do":"update"}\n')
+            for text in line.makefile():
+                into.append(json.loads(text))
+                if "progress" not in into[-1]:
+                    return
+
+    first = threading.Thread(target=ask, args=(lines,), daemon=True)
+    first.start()
+    parts.until("it to fetch", lambda: any(said.get("progress", {}).get("bytes") for said in list(lines)))
+    ask(second)
+    first.join(60)
+    server.shutdown()
+    said = [one["progress"] for one in lines if one.get("progress", {}).get("phase") == "fetch" and "what" in one["progress"]]
+    assert said and all(one["what"] == "am-pattern" and one["bytes"] <= one["bytes_of"] for one in said), lines
+    assert [one["bytes"] for one in said] == sorted(one["bytes"] for one in said)
+    assert any("left_s" in one for one in said), said
+    with_what = next(one["progress"]["joined"] for one in second if "joined" in one.get("progress", {}))
+    assert with_what["by"] == "here" and with_what["phase"] == "fetch"
+    assert lines[-1]["ok"]["outcome"] == second[-1]["ok"]["outcome"] == "success"
+    assert lines[-1]["ok"]["bytes"] >= said[-1]["bytes_of"]
 
 
 class Closed(http.server.BaseHTTPRequestHandler):
