@@ -30,7 +30,7 @@ struct command {
 	const char *new_dir;        /* folder of a new key, or NULL */
 	const char *new_passphrase; /* file, or NULL */
 	const char *token;          /* address of a key in a token, or NULL */
-	const char *name;           /* of a wave, of a feed's file; or NULL */
+	const char *name;           /* whom a licence is for; or NULL */
 	const char *from[COMMAND_LIST_MAX]; /* folders */
 	const char *roles[COMMAND_LIST_MAX];
 	const char *add[COMMAND_LIST_MAX];
@@ -58,6 +58,7 @@ struct command {
 	int64_t grace;         /* days that readers of older metadata have */
 	int64_t warn;          /* days before expiry that are worth a word */
 	int64_t since;         /* seconds since the epoch, or 0 */
+	int64_t ends;          /* of a licence, seconds since the epoch; 0: never */
 	int level;             /* of zstd */
 	int waves;             /* of options.c's list of presets; 0: none */
 	int feed;              /* --format, in the order of its words; 0: found out */

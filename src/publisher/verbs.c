@@ -8,6 +8,7 @@
 #include "publisher/import.h"
 #include "publisher/init.h"
 #include "publisher/keyring.h"
+#include "publisher/licence.h"
 #include "publisher/prune.h"
 #include "publisher/release.h"
 #include "publisher/resign.h"
@@ -77,6 +78,9 @@ const struct verb_row verbs_all[] = {
 	{VERB_TRUST, "trust", "REPO", 1, 1,
 		{"write the root.json that agents are installed with", "Agentのインストールに使うroot.jsonを書き出す"},
 		"out", show_trust},
+	{VERB_MAKE_LICENCE, "make-licence", "GROUP", 1, 1,
+		{"a licence file for a Manager", "Manager用のライセンスファイルを作成する"},
+		"out", licence_run},
 	{0},
 };
 /* clang-format on */

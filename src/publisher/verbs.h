@@ -26,6 +26,7 @@ enum verb {
 	VERB_DIFF,
 	VERB_BUNDLE,
 	VERB_TRUST,
+	VERB_MAKE_LICENCE,
 };
 
 struct verb_row {

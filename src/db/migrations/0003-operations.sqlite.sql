@@ -56,6 +56,29 @@ INSERT INTO tasks (id, name, kind, enabled, schedule, target, paths, relays, win
 DELETE FROM settings WHERE name = 'schedule.update';
 DELETE FROM facts WHERE name IN ('schedule.update', 'schedule.update.last');
 
+-- Licences by group, and the keys that may sign them. ends NULL: perpetual.
+CREATE TABLE licence_keys (
+	id TEXT PRIMARY KEY,
+	public TEXT NOT NULL,
+	added INTEGER NOT NULL,
+	who TEXT NOT NULL
+) STRICT;
+CREATE TABLE licences (
+	id TEXT PRIMARY KEY,
+	in_group TEXT NOT NULL,
+	name TEXT NOT NULL,
+	issued INTEGER NOT NULL,
+	ends INTEGER,
+	key TEXT NOT NULL,
+	file TEXT NOT NULL,
+	added INTEGER NOT NULL,
+	who TEXT NOT NULL
+) STRICT;
+
+-- What computers should run when that is not the newest: JSON, '' for the newest; of a computer NULL: as its policy says.
+ALTER TABLE policies ADD COLUMN content TEXT NOT NULL DEFAULT '';
+ALTER TABLE computers ADD COLUMN content TEXT;
+
 -- Jobs. The relays of an update go group by group, top first: one row for each group of the job, as the tree was when
 -- it was made. parent is '' at the top; state waiting, asked, ready, failed.
 CREATE TABLE job_groups (

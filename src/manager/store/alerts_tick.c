@@ -6,6 +6,7 @@
 
 #include "core/str.h"
 #include "manager/store/alerts.h"
+#include "manager/store/content.h"
 #include "manager/store/store.h"
 
 #define EVERY_S   10  /* between two looks */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager/store/groups.h"
+#include "manager/store/content.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 
@@ -12,7 +13,7 @@
 	"c.id, c.name, c.hostname, c.in_group, c.kind, c.address, c.state, c.protection, c.relay, " \
 	"c.relay_port, c.relay_urls, c.policy, p.name, p.fingerprint, c.policy_has, c.set_has, "    \
 	"c.hello, c.status, c.serial, k.not_after, c.online, c.created, c.activated, "              \
-	"c.last_contact, g.id, g.name, c.relay_on "                                                 \
+	"c.last_contact, g.id, g.name, c.relay_on, c.content, p.content "                           \
 	"FROM computers c JOIN policies p ON p.id = c.policy LEFT JOIN certificates k ON k.serial " \
 	"= c.serial LEFT JOIN relay_groups g ON g.id = c.relay_group "
 
@@ -45,15 +46,16 @@ json_t *store_computer_difference(const json_t *have, const json_t *newest)
 	return list;
 }
 
-static const char *against_newest(const char *set, const json_t *components, const json_t *newest)
+static const char *against_newest(const char *set, const json_t *components, const json_t *newest,
+	const char *content)
 {
 	const char *newest_set = json_string_value(json_object_get(newest, "set"));
 	if (!newest_set)
 		return "unknown";
-	if (strcmp(set, newest_set) == 0)
+	if (content[0] == '\0' && strcmp(set, newest_set) == 0)
 		return "current";
 	/* A computer may run fewer components than there are: then versions decide. */
-	json_t *old YG_AUTO(yg_json) = store_computer_difference(components,
+	json_t *old YG_AUTO(yg_json) = content_difference(content, components,
 		json_object_get(newest, "components"));
 	return old ? "old" : "current";
 }
@@ -68,6 +70,11 @@ static json_t *member_array(const json_t *object, const char *name)
 {
 	json_t *value = json_object_get(object, name);
 	return json_is_array(value) ? json_incref(value) : json_array();
+}
+
+static const char *content_of(const struct yg_rows *rows)
+{
+	return yg_rows_text(rows, yg_rows_null(rows, 27) ? 28 : 27);
 }
 
 static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
@@ -97,7 +104,7 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 		yg_rows_text(rows, 12), "fingerprint", yg_rows_text(rows, 13), "sent",
 		strcmp(yg_rows_text(rows, 13), yg_rows_text(rows, 14)) == 0 ? "current" : "pending",
 		"components", components, "set", yg_rows_text(rows, 15), "newest",
-		against_newest(yg_rows_text(rows, 15), components, newest));
+		against_newest(yg_rows_text(rows, 15), components, newest, content_of(rows)));
 	json_t *times YG_AUTO(yg_json) = json_pack("{s:o, s:o, s:o}", "created",
 		store_time(yg_rows_int(rows, 21)), "activated", store_time_or_null(rows, 22),
 		"last_contact", store_time_or_null(rows, 23));
@@ -120,6 +127,10 @@ static json_t *computer_json(const struct yg_rows *rows, const json_t *newest)
 		yg_rows_null(rows, 24) ? json_null()
 				       : json_pack("{s:s, s:s}", "id", yg_rows_text(rows, 24),
 						 "name", yg_rows_text(rows, 25)));
+	json_t *content = content_json(content_of(rows));
+	(void)json_object_set_new(content, "from",
+		json_string(yg_rows_null(rows, 27) ? "policy" : "computer"));
+	(void)json_object_set_new(made, "content", content);
 	const char *back = json_string_value(json_object_get(status, "rollback_set"));
 	(void)json_object_set_new(made, "rollback_set", json_string(back ? back : ""));
 	static const char *const from_status[] = {"hold", "engine", "update"};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "manager/store/alerts.h"
+#include "manager/store/content.h"
 #include "manager/store/groups.h"
 #include "manager/store/settings.h"
 #include "manager/store/store.h"
@@ -118,6 +119,35 @@ static int set_relay(struct store *store, const struct store_asker *asker, const
 		: store_command(store, id, NULL, json_pack("{s:s}", "command", "settings"), err);
 }
 
+/* What it should run; null: as its policy says. */
+static int set_content(struct store *store, const struct store_asker *asker, const char *id,
+	const char *name, const json_t *content, struct yg_err *err)
+{
+	char *text YG_AUTO(mem) = NULL;
+	int64_t changed = 0;
+	if (!json_is_null(content) && content_text(content, &text, err) < 0)
+		return yg_wrap(err, "content");
+	if (yg_db_exec(store->db,
+		    "UPDATE computers SET content = $2 WHERE id = $1 AND coalesce(content, '-') <> "
+		    "coalesce($2, '-')",
+		    YG_DB_ARGS(yg_db_text(id), yg_db_text(text)), &changed, err) < 0)
+		return -1;
+	if (changed == 0)
+		return 0;
+	json_t *now YG_AUTO(yg_json) = text ? content_json(text) : json_pack("{s:s}", "mode", "policy");
+	char *pins YG_AUTO(mem) = json_object_size(json_object_get(now, "pins")) > 0
+		? yg_json_text(json_object_get(now, "pins"))
+		: NULL;
+	json_t *params = json_pack("{s:s, s:O, s:s*, s:s}", "computer", name, "mode",
+		json_object_get(now, "mode"), "pins", pins, "who", asker->name);
+	if (store_event(store, 20033, id, NULL, params, err) < 0)
+		return -1;
+	/* Relays have to hold it, too. */
+	return store_command(store, id, NULL, json_pack("{s:s}", "command", "settings"), err) < 0
+		? -1
+		: store_command_relays(store, "settings", err);
+}
+
 static void add_change(char changes[64], const char *what)
 {
 	size_t len = strlen(changes);
@@ -166,6 +196,7 @@ int op_computers_update(struct store *store, const struct store_asker *asker, co
 	char name[208];
 	char changes[64] = "";
 	const json_t *on = json_object_get(args, "relay_on");
+	const json_t *content = json_object_get(args, "content");
 	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
 		store_computer_name(store, id, before, err) < 0 ||
 		yg_json_str_or(args, "policy", 64, NULL, &policy, err) < 0 ||
@@ -180,7 +211,8 @@ int op_computers_update(struct store *store, const struct store_asker *asker, co
 		return -1;
 	if ((policy && assign(store, asker, id, name, policy, err) < 0) ||
 		(relays && set_group(store, asker, id, name, relays, err) < 0) ||
-		(on && set_relay(store, asker, id, name, on, err) < 0))
+		(on && set_relay(store, asker, id, name, on, err) < 0) ||
+		(content && set_content(store, asker, id, name, content, err) < 0))
 		return -1;
 	return store_computer_get(store, id, out, err);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/store/content.h"
+
 /* One part of a job: found, sent for, told of. */
 
 void job_free_at(struct job *job)
@@ -44,10 +46,15 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
 	return 0;
 }
 
+/* A computer that shall not have the newest (content.h) takes what that is from what its relay has. */
+#define AIM                                                                                            \
+	"CASE WHEN r.part = 'agent' AND coalesce(c.content, (SELECT p.content FROM policies p WHERE "  \
+	"p.id = c.policy)) <> '' THEN '' ELSE g.aim END"
+
 /* What both queries below give, in this order. */
 #define PART                                                                                                  \
 	"SELECT r.job, r.computer, c.name, r.part, r.joined, r.state, r.final, CASE WHEN r.part = "           \
-	"'agent' THEN j.id ELSE coalesce(r.ref, j.relay_ref) END, r.in_group, g.state, g.aim, "               \
+	"'agent' THEN j.id ELSE coalesce(r.ref, j.relay_ref) END, r.in_group, g.state, " AIM ", "             \
 	"g.relays, r.not_before FROM job_computers r JOIN jobs j ON j.id = r.job JOIN computers c ON c.id = " \
 	"r.computer LEFT JOIN job_groups g ON g.job = r.job AND g.in_group = r.in_group "
 
@@ -197,7 +204,7 @@ int job_part_requested(struct store *store, const struct job *job, const struct 
 		json_pack("{s:s, s:s}", "computer", part->name, "who", job->by), err);
 }
 
-/* 276, when what the computer reports is not the newest. */
+/* 276, when what the computer reports is not what it should be. */
 static int tell_difference(struct store *store, const struct job *job, const struct job_part *part,
 	const json_t *newest, struct yg_err *err)
 {
@@ -205,16 +212,19 @@ static int tell_difference(struct store *store, const struct job *job, const str
 	if (!set)
 		return 0;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (yg_db_query(store->db, "SELECT components, set_has FROM computers WHERE id = $1",
+	if (yg_db_query(store->db,
+		    "SELECT c.components, c.set_has, " CONTENT_OF
+		    " FROM computers c JOIN policies p ON p.id = c.policy WHERE c.id = $1",
 		    YG_DB_ARGS(yg_db_text(part->computer)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
 	if (more <= 0)
 		return more;
-	if (strcmp(yg_rows_text(rows, 1), set) == 0)
+	if (yg_rows_text(rows, 2)[0] == '\0' && strcmp(yg_rows_text(rows, 1), set) == 0)
 		return 0;
 	json_t *have YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 0));
-	json_t *what = store_computer_difference(have, json_object_get(newest, "components"));
+	json_t *what = content_difference(yg_rows_text(rows, 2), have,
+		json_object_get(newest, "components"));
 	if (!what)
 		return 0;
 	return store_event(store, 276, part->computer, job->id,

@@ -12,6 +12,7 @@
 #include "manager/store/diagnosis.h"
 #include "manager/store/diagnostics.h"
 #include "manager/store/groups.h"
+#include "manager/store/licences.h"
 #include "manager/store/store.h"
 #include "manager/store/tests.h"
 #include "manager/store/tasks.h"
@@ -37,6 +38,10 @@ const struct store_op store_ops[] = {
 	{"alerts.list", PEOPLE, false, op_alerts_list, false},
 	{"alerts.catalogue", PEOPLE, false, op_alerts_catalogue, false},
 	{"jobs.cancel", PEOPLE, true, op_jobs_cancel, false},
+	{"licences.list", PEOPLE, false, op_licences_list, false},
+	{"licences.add", PEOPLE, true, op_licences_add, false},
+	{"licences.key", PEOPLE, true, op_licences_key, false},
+	{"licences.delete", PEOPLE, true, op_licences_delete, false},
 	{"tasks.list", PEOPLE, false, op_tasks_list, false},
 	{"tasks.get", PEOPLE, false, op_tasks_get, false},
 	{"tasks.create", PEOPLE, true, op_tasks_create, false},
@@ -328,6 +333,7 @@ void store_tick(struct store *store)
 	step(store, "store.jobs", store_jobs_tick);
 	step(store, "store.groups", groups_tick);
 	step(store, "store.tasks", store_tasks_tick);
+	step(store, "store.licences", store_licences_tick);
 	step(store, "store.alerts", store_alerts_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {

@@ -8,6 +8,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "manager/store/content.h"
 #include "manager/store/store.h"
 
 #define DOCUMENT_MAX (1u << 20) /* bytes of a document as text */
@@ -58,8 +59,11 @@ int store_policy_default(struct store *store, char out[40], struct yg_err *err)
 	return 0;
 }
 
-/* Canonical text and fingerprint. *text is the caller's to free. */
-static int settle(const json_t *document, char **text, char hash[YG_HASH_TEXT], struct yg_err *err)
+/* Canonical text, fingerprint and what of it the Manager itself heeds. *text and *content are the caller's to
+ * free.
+ */
+static int settle(const json_t *document, char **text, char hash[YG_HASH_TEXT], char **content,
+	struct yg_err *err)
 {
 	const char *section;
 	json_t *value;
@@ -72,7 +76,8 @@ static int settle(const json_t *document, char **text, char hash[YG_HASH_TEXT], 
 	if (strlen(made) > DOCUMENT_MAX)
 		return yg_fail(err, YG_ELIMIT, "document: want <= %u bytes, have %zu", DOCUMENT_MAX,
 			strlen(made));
-	if (yg_hash_text(yg_bytes_of(made), hash, err) < 0)
+	if (yg_hash_text(yg_bytes_of(made), hash, err) < 0 ||
+		content_of_document(document, content, err) < 0)
 		return -1;
 	*text = yg_take(made);
 	return 0;
@@ -82,14 +87,16 @@ static int insert(struct store *store, const char *name, bool is_default, const 
 	char id[YG_UUID_TEXT], struct yg_err *err)
 {
 	char *text YG_AUTO(mem) = NULL;
+	char *content YG_AUTO(mem) = NULL;
 	char hash[YG_HASH_TEXT];
-	if (settle(document, &text, hash, err) < 0 || yg_random_uuid(id, err) < 0)
+	if (settle(document, &text, hash, &content, err) < 0 || yg_random_uuid(id, err) < 0)
 		return -1;
 	if (yg_db_exec(store->db,
-		    "INSERT INTO policies (id, name, version, is_default, document, fingerprint, updated) "
-		    "VALUES ($1, $2, 1, $3, $4, $5, $6)",
+		    "INSERT INTO policies (id, name, version, is_default, document, fingerprint, updated, content) "
+		    "VALUES ($1, $2, 1, $3, $4, $5, $6, $7)",
 		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name), yg_db_int(is_default),
-			    yg_db_text(text), yg_db_text(hash), yg_db_int(store->clock_s)),
+			    yg_db_text(text), yg_db_text(hash), yg_db_int(store->clock_s),
+			    yg_db_text(content)),
 		    NULL, err) == 0)
 		return 0;
 	if (strcmp(err->cause, "conflict") == 0)
@@ -218,15 +225,16 @@ int op_policies_update(struct store *store, const struct store_asker *asker, con
 		return -1;
 
 	char *text YG_AUTO(mem) = NULL;
+	char *content YG_AUTO(mem) = NULL;
 	char hash[YG_HASH_TEXT];
-	if (settle(document, &text, hash, err) < 0)
+	if (settle(document, &text, hash, &content, err) < 0)
 		return -1;
 	bool changed = strcmp(hash, json_string_value(json_object_get(before, "fingerprint"))) != 0;
 	if (yg_db_exec(store->db,
 		    "UPDATE policies SET name = $2, document = $3, fingerprint = $4, version = version + $5, "
-		    "updated = $6 WHERE id = $1",
+		    "updated = $6, content = $7 WHERE id = $1",
 		    YG_DB_ARGS(yg_db_text(id), yg_db_text(name), yg_db_text(text), yg_db_text(hash),
-			    yg_db_int(changed), yg_db_int(store->clock_s)),
+			    yg_db_int(changed), yg_db_int(store->clock_s), yg_db_text(content)),
 		    NULL, err) < 0) {
 		if (strcmp(err->cause, "conflict") == 0)
 			return yg_fail_cause(err, YG_EFORMAT, "conflict",

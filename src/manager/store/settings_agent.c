@@ -6,7 +6,9 @@
 
 #include "core/str.h"
 #include "crypto/secret.h"
+#include "manager/store/content.h"
 #include "manager/store/groups.h"
+#include "manager/store/licences.h"
 #include "manager/store/settings.h"
 #include "manager/store/store.h"
 
@@ -117,6 +119,16 @@ int store_settings_for_agent(struct store *store, const char *computer, bool rel
 		return -1;
 	if (place.decided != GROUPS_OWN &&
 		set(made, "relay", json_pack("{s:b}", "on", place.decided == GROUPS_ON), err) < 0)
+		return -1;
+	json_t *licences YG_AUTO(yg_json) = NULL;
+	json_t *content YG_AUTO(yg_json) = NULL;
+	json_t *served YG_AUTO(yg_json) = NULL;
+	if (store_licences_for_agent(store, &licences, err) < 0 ||
+		set(made, "licences", json_incref(licences), err) < 0 ||
+		store_content_for_agent(store, computer, &content, err) < 0 ||
+		set(made, "content", json_incref(content), err) < 0 ||
+		(relay && (store_content_served(store, &served, err) < 0 ||
+				  set(made, "serve", json_incref(served), err) < 0)))
 		return -1;
 	const char *level = settings_text(all, "log.level");
 	if (level[0] != '\0' && set(made, "log", json_pack("{s:s}", "level", level), err) < 0)

@@ -178,12 +178,6 @@ json_t *store_computer_difference(const json_t *have, const json_t *newest);
 /* components.c: {set, components, checked} or JSON null; a new reference, never NULL but on failure. */
 json_t *store_component_newest(struct store *store, struct yg_err *err);
 
-/* content.c: computers that are online and do not run what they should. Adds names (at most `names_max`)
- * to the array `names`, and all of them to *count.
- */
-int store_content_old(struct store *store, size_t names_max, json_t *names, int64_t *count,
-	struct yg_err *err) YG_MUST_CHECK;
-
 /* Has the Manager taken that set for the newest before, and another one since? */
 int store_component_was_newest(struct store *store, const char *set, bool *out, struct yg_err *err)
 	YG_MUST_CHECK;
@@ -247,6 +241,10 @@ STORE_OP(op_jobs_create);
 STORE_OP(op_alerts_list);
 STORE_OP(op_alerts_catalogue);
 STORE_OP(op_jobs_cancel);
+STORE_OP(op_licences_list);
+STORE_OP(op_licences_add);
+STORE_OP(op_licences_key);
+STORE_OP(op_licences_delete);
 STORE_OP(op_tasks_list);
 STORE_OP(op_tasks_get);
 STORE_OP(op_tasks_create);
