@@ -252,7 +252,7 @@ static int give_pipe(void *ctx, const char *path, int *out, struct yg_err *err)
 }
 
 /* In a process of its own: what unpacks the bytes of strangers ends with them. */
-static void unpack(int fd, int out, uint64_t max)
+static _Noreturn void unpack(int fd, int out, uint64_t max)
 {
 	struct yg_err err = {0};
 	const struct yg_archive_limits limits = {.entries = 1,
