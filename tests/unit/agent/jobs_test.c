@@ -61,6 +61,28 @@ static void a_job_is_known_for_long_and_ends_once(void **unused)
 	json_decref(command);
 }
 
+/* Also when we die before it has ended. */
+static void that_one_is_cancelled_is_remembered(void **unused)
+{
+	(void)unused;
+	struct yg_err err = {0};
+	json_t *command = json_pack("{s:s,s:s}", "command", "update", "job", "one");
+	struct jobs *jobs = jobs_open(dir, &err);
+	assert_int_equal(jobs_cancel(jobs, "one", &err), 0); /* never came */
+	assert_int_equal(jobs_begin(jobs, "one", command, &err), 0);
+	assert_int_equal(jobs_cancel(jobs, "one", &err), 0);
+	jobs_free(jobs);
+
+	jobs = jobs_open(dir, &err);
+	json_t *running = jobs_running(jobs);
+	assert_true(json_is_true(json_object_get(json_array_get(running, 0), "cancelled")));
+	json_decref(running);
+	assert_int_equal(jobs_end(jobs, "one", &err), 0);
+	assert_int_equal(jobs_cancel(jobs, "one", &err), 0); /* done */
+	jobs_free(jobs);
+	json_decref(command);
+}
+
 static void the_oldest_that_is_done_is_forgotten(void **unused)
 {
 	(void)unused;
@@ -96,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_job_is_known_for_long_and_ends_once, begin, end),
+		cmocka_unit_test_setup_teardown(that_one_is_cancelled_is_remembered, begin, end),
 		cmocka_unit_test_setup_teardown(the_oldest_that_is_done_is_forgotten, begin, end),
 		cmocka_unit_test_setup_teardown(a_broken_file_is_begun_anew, begin, end),
 	};

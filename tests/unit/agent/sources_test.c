@@ -44,9 +44,25 @@ static void relays_first_then_the_source_where_allowed(void **unused)
 		{"the Manager's source goes before ours",
 			"{\"relays\":[],\"source\":{\"url\":\"https://m\"},\"direct_fallback\":true}",
 			"https://s", false, false, "s https://m"},
-		{"a relay asks the source only",
+		{"at the top a relay asks the source",
 			"{" RELAYS ",\"source\":{\"url\":\"https://m\"},\"direct_fallback\":false}",
 			"", true, true, "s https://m"},
+		{"below, the relays of the parent group, and nobody past them",
+			"{" RELAYS
+			",\"parents\":[{\"id\":\"p\",\"urls\":[\"https://p\"]},{\"id\":\"r1\","
+			"\"urls\":[\"https://self\"]}],\"source\":{\"url\":\"https://m\"},"
+			"\"direct_fallback\":true}",
+			"", true, true, "r https://p"},
+		{"no relay, no fallback: what is configured here",
+			"{\"relays\":[],\"source\":{\"url\":\"https://m\"},\"direct_fallback\":false}",
+			"https://s", false, false, "s https://s"},
+		{"a load balancer has no id",
+			"{\"relays\":[{\"id\":\"\",\"urls\":[\"https://lb\"]}]}", "", false, false,
+			"r https://lb"},
+		{"what is malformed is left out",
+			"{\"relays\":[7,{\"id\":1},{\"id\":\"r2\",\"urls\":[7,\"\",\"https://b\"]},"
+			"{\"id\":\"r3\"}],\"source\":\"x\",\"direct_fallback\":1,\"proxies\":[]}",
+			"", false, false, "r https://b"},
 		{"no fallback",
 			"{" RELAYS ",\"source\":{\"url\":\"https://m\"},\"direct_fallback\":false}",
 			"", false, false, "r https://a:1, r https://b:1, r https://a:2"},
@@ -133,12 +149,58 @@ static void proxies_and_ca_go_along(void **unused)
 	json_decref(proxy);
 }
 
+/* Each way has its own; the Manager's goes before the configured one. */
+static void the_managers_proxies_go_first(void **unused)
+{
+	(void)unused;
+	static const struct {
+		const char *name;
+		bool for_relay, relays;
+		const char *want; /* of the first entry; NULL: none */
+	} rows[] = {
+		{"agent to relay", false, true, "http://to-relay"},
+		{"agent to source: not given, so configured", false, false, "http://own-source"},
+		{"relay to source", true, false, "http://relay-source"},
+	};
+	json_t *own = json_loads("{\"relay\":{\"url\":\"http://own-relay\"},"
+				 "\"source\":{\"url\":\"http://own-source\"}}",
+		0, NULL);
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		struct yg_err err = {0};
+		json_t *list = NULL;
+		json_t *settings = json_loads(
+			"{\"proxies\":{\"relay\":{\"url\":\"http://to-relay\",\"user\":\"u\",\"password\":"
+			"\"p\"},\"source\":null,\"relay_source\":{\"url\":\"http://relay-source\"}},"
+			"\"source\":{\"url\":\"https://m\"},\"direct_fallback\":true}",
+			0, NULL);
+		if (rows[i].relays)
+			(void)json_object_set_new(settings, "relays",
+				json_pack("[{s:s,s:[s]}]", "id", "r", "urls", "https://r"));
+		const struct sources_ask ask = {.agent_id = "a",
+			.settings = settings,
+			.source = "",
+			.ca = "",
+			.proxy = own,
+			.for_relay = rows[i].for_relay};
+		assert_int_equal(sources_list(&ask, &list, &err), 0);
+		const json_t *proxy = json_object_get(json_array_get(list, 0), "proxy");
+		const char *url = json_string_value(json_object_get(proxy, "url"));
+		if (!url || strcmp(url, rows[i].want) != 0)
+			fail_msg("%s: want %s, have %s", rows[i].name, rows[i].want,
+				url ? url : "none");
+		json_decref(list);
+		json_decref(settings);
+	}
+	json_decref(own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(relays_first_then_the_source_where_allowed),
 		cmocka_unit_test(every_agent_has_an_order_of_its_own),
 		cmocka_unit_test(proxies_and_ca_go_along),
+		cmocka_unit_test(the_managers_proxies_go_first),
 	};
 	return cmocka_run_group_tests_name("agent/sources", tests, NULL, NULL);
 }
