@@ -23,6 +23,7 @@
 
 #define PAUSE_FIRST_MS  1000
 #define PAUSE_MAX_MS    30000
+#define RETRY_MAX_S     600 /* longest pause that a Manager, or what is before it, may ask for */
 #define BEAT_FIRST_S    60
 #define BEAT_SOON_MS    300 /* changes that come together are told together */
 #define WAIT_S          50  /* how long the Manager may hold the request for commands */
@@ -117,8 +118,11 @@ static int read_reply(enum yg_wire kind, const struct yg_client_reply *reply,
 		*err = *why;
 		return -1;
 	}
-	if (reply->status >= 300)
-		return manager_refusal(reply->status, reply->body, err);
+	if (reply->status >= 300) {
+		(void)manager_refusal(reply->status, reply->body, err);
+		err->retry_s = reply->retry_after_s;
+		return -1;
+	}
 	return yg_wire_parse(kind, reply->body, out, err);
 }
 
@@ -156,7 +160,9 @@ static void failed(struct activity *a, const struct yg_err *err)
 	if (a->failures == 1 && strcmp(text, m->error) != 0) /* the others meet the same */
 		yg_log(YG_LOG_WARN, "manager.failed", "%s: %s", a->name, text);
 	memcpy(m->error, text, sizeof(m->error));
-	yg_timer_set(a->timer, pause_ms(a->failures));
+	int64_t pause = pause_ms(a->failures);
+	int64_t wait = (err->retry_s < RETRY_MAX_S ? err->retry_s : RETRY_MAX_S) * 1000;
+	yg_timer_set(a->timer, pause > wait ? pause : wait);
 	if (a == &m->beat && a->failures >= UNREACHED_AFTER && !m->unreached_said) {
 		m->unreached_said = true;
 		m->ops->event(m->ctx, EVENT_UNREACHED,

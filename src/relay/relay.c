@@ -27,7 +27,7 @@
 #define SHA_LEN     64         /* digits of a SHA-256 */
 #define RECENT      16         /* refused clients that are remembered */
 #define AGAIN_MS    60000      /* one of them is logged again after so long */
-#define RETRY_S     "30"
+#define RETRY_S     "5"        /* a relay that has nothing yet is being filled */
 
 struct refused {
 	char serial[YG_X509_SERIAL];

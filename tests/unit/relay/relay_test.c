@@ -236,7 +236,7 @@ static void test_empty(void **state)
 	assert_int_equal(ask(&world.agent, "/metadata/timestamp.json", NULL, true, &reply, &buf,
 				 &err),
 		503);
-	assert_int_equal(reply.retry_after_s, 30);
+	assert_int_equal(reply.retry_after_s, 5);
 	assert_string_equal((const char *)reply.body.ptr,
 		"{\"error\":{\"code\":\"unavailable\",\"message\":\"the relay has no content yet\"}}");
 }
