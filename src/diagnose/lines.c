@@ -13,12 +13,16 @@
 #include "archive/archive.h"
 #include "core/str.h"
 
+#define HEAD 512 /* bytes */
+
 enum coding { UNKNOWN, BYTES, UTF16_LE, UTF16_BE };
 
 struct yg_lines {
 	yg_lines_take *take;
 	void *ctx;
 	enum coding coding;
+	uint8_t head[HEAD]; /* the start of the file, until there is enough to tell its coding */
+	size_t head_len;
 	uint8_t line[YG_LINES_BYTES_MAX]; /* as in the file, but for UTF-16, which is UTF-8 here */
 	size_t len;
 	uint8_t odd; /* the first byte of a UTF-16 unit whose second comes with the next piece */
@@ -183,9 +187,9 @@ static enum coding guess(const uint8_t *bytes, size_t len)
 		return UTF16_LE;
 	if (len >= 2 && bytes[0] == 0xfe && bytes[1] == 0xff)
 		return UTF16_BE;
-	for (size_t i = 0; i < len && i < 512; i++)
+	for (size_t i = 0; i < len; i++)
 		zeros[i % 2] += bytes[i] == 0;
-	size_t half = (len < 512 ? len : 512) / 2;
+	size_t half = len / 2;
 	if (half >= 2 && zeros[1] > half / 2 && zeros[0] <= half / 8)
 		return UTF16_LE;
 	if (half >= 2 && zeros[0] > half / 2 && zeros[1] <= half / 8)
@@ -193,18 +197,8 @@ static enum coding guess(const uint8_t *bytes, size_t len)
 	return BYTES;
 }
 
-int yg_lines_add(struct yg_lines *lines, const uint8_t *bytes, size_t len, struct yg_err *err)
+static int decode(struct yg_lines *lines, const uint8_t *bytes, size_t len, struct yg_err *err)
 {
-	static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
-	if (len == 0)
-		return 0;
-	if (lines->coding == UNKNOWN) {
-		lines->coding = guess(bytes, len);
-		if (len >= sizeof(mark) && memcmp(bytes, mark, sizeof(mark)) == 0) {
-			bytes += sizeof(mark);
-			len -= sizeof(mark);
-		}
-	}
 	if (lines->coding != BYTES)
 		return units(lines, bytes, len, err);
 	for (size_t i = 0; i < len; i++)
@@ -213,8 +207,38 @@ int yg_lines_add(struct yg_lines *lines, const uint8_t *bytes, size_t len, struc
 	return 0;
 }
 
+/* What was kept of the start says what the file is. */
+static int begin(struct yg_lines *lines, struct yg_err *err)
+{
+	static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+	bool marked = lines->head_len >= sizeof(mark) &&
+		memcmp(lines->head, mark, sizeof(mark)) == 0;
+	size_t skip = marked ? sizeof(mark) : 0;
+	lines->coding = guess(lines->head, lines->head_len);
+	return decode(lines, lines->head + skip, lines->head_len - skip, err);
+}
+
+int yg_lines_add(struct yg_lines *lines, const uint8_t *bytes, size_t len, struct yg_err *err)
+{
+	if (lines->coding == UNKNOWN) {
+		size_t room = sizeof(lines->head) - lines->head_len;
+		size_t some = len < room ? len : room;
+		memcpy(lines->head + lines->head_len, bytes, some);
+		lines->head_len += some;
+		if (lines->head_len < sizeof(lines->head))
+			return 0;
+		if (begin(lines, err) < 0)
+			return -1;
+		bytes += some;
+		len -= some;
+	}
+	return decode(lines, bytes, len, err);
+}
+
 int yg_lines_end(struct yg_lines *lines, struct yg_err *err)
 {
+	if (lines->coding == UNKNOWN && begin(lines, err) < 0)
+		return -1;
 	return lines->len > 0 ? give(lines, err) : 0;
 }
 
