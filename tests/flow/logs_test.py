@@ -239,3 +239,21 @@ def test_everybody_says_the_same_words(site, answering, cause, answer, status):
     for path in (relay.state / "iaulogs/iaurelay.log", relay.state / "iaulogs/TmuDump.txt", alone.state / "iaulogs/iau.log"):
         found = json.loads(parts.run("yagura", "--json", "diagnose", "--log", path, check=False).stdout)
         assert found["causes"][0]["cause"] == cause, (path, found)
+
+
+def test_levels_of_the_manager_and_of_agents_are_settings(line):
+    manager, agent = line.manager, line.agent
+
+    def levels():
+        return json.loads(parts.run("yagura", "--json", "--root", agent.root, "agent", "log-level"))
+    assert manager.call("GET", "/settings")["log"] == {"level": "", "manager_level": ""}
+    manager.call("PATCH", "/settings", {"heartbeat_interval_s": 1, "log": {"level": "debug", "manager_level": "debug"}})
+    parts.until("the agent to be told", lambda: levels()["install"] == "debug", 120)
+    # A process that starts anew has it too, whether of the agent or of the Manager.
+    log = manager.root / "log"
+    parts.until("the Manager's parent to be told", lambda: "super.log: level of all: debug" in log.read_text())
+    content = next(pid for pid in parts.children(manager.process.pid) if parts.role_of(pid) == "content")
+    os.kill(content, signal.SIGKILL)
+    parts.until("a debug line", lambda: "<7>manager/content: role.ready: " in log.read_text())
+    status, refused = manager.request("PATCH", "/settings", {"log": {"level": "loud"}})
+    assert status == 400 and "error, warn, notice, info or debug" in refused["error"]["message"]

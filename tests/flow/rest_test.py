@@ -34,6 +34,16 @@ class Api:
         self.done.add((method, template, status))
         return answer
 
+    def file(self, method, path, kind):
+        """An answer that is no JSON."""
+        context = ssl.create_default_context(cafile=str(self.manager.ca))
+        connection = http.client.HTTPSConnection("localhost", self.manager.ports["web"], context=context, timeout=30)
+        connection.request(method, "/api/v1" + path, headers={"Authorization": f"Bearer {self.manager.key}"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Content-Type")) == (200, kind)
+        self.done.add((method, self.document.template("/api/v1" + path), 200))
+        return answer.read()
+
 
 @pytest.fixture
 def manager(folder):
@@ -73,6 +83,8 @@ def test_every_operation(api):
     catalogue = {e["id"]: e for e in api("GET", "/events/catalogue", want=200)["items"]}
     assert {273, 276, 784, 785, 1600, 1601, 2204, 2205} <= set(catalogue)
     api("GET", "/components", want=200)
+
+    assert api.file("POST", "/diagnostic-package", "application/zip").startswith(b"PK")
 
     before = api("GET", "/settings", want=200)
     after = api("PATCH", "/settings", {"update": {"tries": before["update"]["tries"] + 1}}, want=200)

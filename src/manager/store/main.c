@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/role.h"
 #include "core/sandbox.h"
+#include "core/str.h"
 #include "crypto/seal.h"
 #include "manager/store/store.h"
 #include "manager/store/zone.h"
@@ -37,6 +38,8 @@ static const struct {
 
 struct self {
 	struct yg_loop *loop;
+	struct yg_role_env *env;
+	char level[16]; /* of the log, as the parent was told; "" not yet */
 	struct store *store;
 	struct yg_ipc *links[PEERS];
 	struct yg_timer *tick;
@@ -147,10 +150,25 @@ static void link_to(void *ctx, const char *peer, const char *tag, int fd)
 	self->store->has_content = self->links[index_of("content")] != NULL;
 }
 
+/* The setting may have been changed by another store before us: it is looked at, not told. */
+static void follow_level(struct self *self)
+{
+	struct yg_err err = {0};
+	char *level YG_AUTO(mem) = NULL;
+	if (store_setting_text(self->store, "log.manager_level", &level, &err) < 0 || !*level ||
+		strcmp(level, self->level) == 0 ||
+		!yg_str_put(self->level, sizeof(self->level), "%s", level))
+		return;
+	if (yg_ipc_send(self->env->parent, "log", json_pack("{s:s}", "level", level), NULL, 0,
+		    &err) < 0)
+		yg_log_err(YG_LOG_WARN, "store.log", &err);
+}
+
 static void tick(void *ctx)
 {
 	struct self *self = ctx;
 	store_tick(self->store);
+	follow_level(self);
 	yg_timer_set(self->tick, self->store->running ? TICK_JOB_MS : TICK_MS);
 }
 
@@ -218,6 +236,7 @@ static int start(struct yg_role_env *env, void **out, struct yg_err *err)
 	if (!self)
 		return yg_fail(err, YG_ESYSTEM, "store: out of memory");
 	self->loop = env->loop;
+	self->env = env;
 	if (store_open(&self->store, database, err) < 0) {
 		stop(self);
 		return -1;

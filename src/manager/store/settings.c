@@ -62,6 +62,7 @@ static const struct setting {
 	{"heartbeat_interval_s", INT, 1, 3600, "60", true, NULL},
 	{"offline_after", INT, 1, 100, "3", false, NULL},          /* heartbeats missed */
 	{"log.level", TEXT, 0, 8, "", true, settings_check_level}, /* "": each computer's own */
+	{"log.manager_level", TEXT, 0, 8, "", false, settings_check_level}, /* "": as configured */
 	/* what lasts: failures in a row, or two with so much time between; 0 seconds: no such alert */
 	{"alerts.failures", INT, 1, 100, "3", false, NULL},
 	{"alerts.update_after_s", INT, 60, 31536000, "14400", false, NULL},
