@@ -384,3 +384,21 @@ def test_the_one_before_and_a_pinned_one(group):
     group.set_by_hand(agent, content={"mode": "latest"})
     assert update(agent)["outcome"] == "success" and agent.components() == {"am-pattern": 3}
     assert agent.status()["alarms"] == []
+
+
+def test_what_a_policy_says_comes_from_the_relays(group):
+    """N-1 and pins by policy: relays have what their computers were asked to take."""
+    manager, agent = group.manager, group.agent
+    for version in (2, 3):
+        group.release(version)
+    policy = next(p for p in manager.call("GET", "/policies")["items"] if p["default"])
+    document = manager.call("GET", f"/policies/{policy['id']}")["document"]
+    for content, version in (({"mode": "previous"}, 2), ({"mode": "pinned", "pins": {"am-pattern": 1}}, 1), ({"mode": "latest"}, 3)):
+        document["update"] = {"content": content}
+        manager.call("PUT", f"/policies/{policy['id']}", {"name": policy["name"], "document": document})
+        parts.until("the settings to arrive", lambda content=content: all(
+            group.settings(a).get("content", {}).get("mode") == content["mode"] for a in (agent, *group.relays)))
+        group.job()
+        assert agent.components() == {"am-pattern": version}
+        run = agent.status()["last_update"]
+        assert run["tried"] == [] and any(from_relay(run, relay) for relay in group.relays), run
