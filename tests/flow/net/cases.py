@@ -6,12 +6,11 @@ import dataclasses
 import os
 import typing
 
-from lab import places, server
-from lab.site import RELAY_NAME, SOURCE_NAME
+from lab import places, proxies, server
+from lab.site import PROXY_NAME, RELAY_NAME, SOURCE_NAME
 
 EVERYWHERE = ("direct", "relay", "manager")  # an agent that fetches from the source, a relay, the Manager
 TIMESTAMP, OBJECTS = "/timestamp.json$", "^/objects/"
-LATER = "the classifier does not tell it apart yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +73,9 @@ def relay_route(kind):
 SOURCE = [
     # names
     Case("the name does not exist", "net.dns", dns("missing"), says=(SOURCE_NAME,)),
-    Case("the DNS server fails", "net.dns", dns("servfail"), says=(SOURCE_NAME,)),
-    Case("the DNS server says nothing", "net.dns", dns("silent"), gives_up=("connect_s",), says=(SOURCE_NAME,)),
-    Case("the DNS server says nonsense", "net.dns", dns("garbage"), gives_up=("connect_s",), says=(SOURCE_NAME,)),
+    Case("the DNS server fails", "net.dns_server", dns("servfail"), says=(SOURCE_NAME,)),
+    Case("the DNS server says nothing", "net.dns_server", dns("silent"), gives_up=("connect_s",), says=(SOURCE_NAME,)),
+    Case("the DNS server says nonsense", "net.dns_server", dns("garbage"), gives_up=("connect_s",), says=(SOURCE_NAME,)),
     Case("DNS leads to a computer that does not serve", "net.refused", dns(places.OTHER), says=(places.OTHER,)),
     Case("DNS leads to a computer that is not there", "net.unreachable", dns(places.NOBODY), says=(places.NOBODY,)),
     # ways
@@ -86,10 +85,10 @@ SOURCE = [
     Case("there is no route", "net.unreachable", route("unreachable"), says=(places.SOURCE,)),
     Case("the own system forbids", "net.unreachable", route("prohibit"), says=(places.SOURCE,)),
     # connections and TLS
-    Case("connections are cut at once", "net.reset", source(server.connection, "reset"), waits=LATER),
+    Case("connections are cut at once", "net.reset", source(server.connection, "reset")),
     Case("nothing answers the TLS hello", "net.timeout", source(server.connection, "stall"), gives_up=("connect_s",)),
     Case("the TLS handshake stops in the middle", "net.timeout", source(server.connection, "half_hello"), gives_up=("connect_s",)),
-    Case("the TLS handshake is cut", "net.reset", source(server.connection, "closed"), waits=LATER),
+    Case("the TLS handshake is cut", "net.reset", source(server.connection, "closed")),
     Case("it speaks HTTP without TLS", "tls.failed", source(server.connection, "plain_http")),
     Case("it speaks another protocol", "tls.failed", source(server.connection, "ssh")),
     Case("it speaks only old TLS", "tls.failed", source(server.certificate, "old_tls")),
@@ -97,7 +96,7 @@ SOURCE = [
     Case("its certificate is not valid yet", "tls.not_yet", source(server.certificate, "not_yet"), says=("updates.lab",)),
     Case("its certificate is for another name", "tls.name", source(server.certificate, "wrong_name"),
          says=("somewhere.else.example",)),
-    Case("its certificate signed itself", "tls.untrusted", source(server.certificate, "self_signed"), says=("updates.lab",)),
+    Case("its certificate signed itself", "tls.self_signed", source(server.certificate, "self_signed"), says=("updates.lab",)),
     Case("its certificate is of an unknown CA", "tls.untrusted", source(server.certificate, "other_ca"),
          says=("Somebody Else CA",)),
     # answers
@@ -106,7 +105,12 @@ SOURCE = [
     Case("400", "http.status", source(server.says, "400 Bad Request"), says=("400",)),
     Case("401", "http.forbidden", source(server.says, "401 Unauthorized"), says=("401",)),
     Case("403", "http.forbidden", source(server.says, "403 Forbidden"), says=("403",)),
-    Case("a 403 page", "http.forbidden", source(server.page, status="403 Forbidden"), says=("403",)),
+    Case("a web server's page for 403", "http.forbidden",
+         source(server.page, status="403 Forbidden", text=b"<html><head><title>403 Forbidden</title></head></html>"), says=("403",)),
+    Case("a filter's page with 403", "http.block_page", source(server.page, status="403 Forbidden"), says=("Access blocked",)),
+    Case("a network that wants a login", "http.portal", source(server.redirect_to_page, "https://login.lab/welcome"),
+         says=("login.lab",)),
+    Case("511", "http.portal", source(server.says, "511 Network Authentication Required"), says=("511",)),
     Case("404 for everything", "http.not_found", source(server.says, "404 Not Found")),
     Case("404 for an object", "content.missing", source(server.says, "404 Not Found", only=OBJECTS), at=("direct", "relay")),
     Case("408", "http.status", source(server.says, "408 Request Timeout"), says=("408",)),
@@ -123,7 +127,7 @@ SOURCE = [
     Case("a redirect out of TLS", "http.redirect", source(server.redirect, f"http://{SOURCE_NAME}{{path}}")),
     Case("a redirect to another protocol", "http.redirect", source(server.redirect, "ftp://elsewhere.lab{path}")),
     Case("a redirect to where nothing listens", "net.refused", source(server.redirect, "https://elsewhere.lab{path}"),
-         says=("elsewhere.lab",), waits=LATER),
+         says=("elsewhere.lab",)),
     # bodies
     Case("no answer to the request", "net.timeout", source(server.body, "silence", TIMESTAMP), gives_up=("timeout_s",)),
     Case("a body that never begins", "net.timeout", source(server.body, "no_body", TIMESTAMP), gives_up=("timeout_s",)),
@@ -133,12 +137,12 @@ SOURCE = [
     Case("a length that is too long", "net.short_body", source(server.body, "too_long_length", TIMESTAMP)),
     Case("a length that is too short", "tuf.format", source(server.body, "too_short_length", TIMESTAMP)),
     Case("an endless body", "http.too_large", source(server.body, "endless", TIMESTAMP)),
-    Case("an endless head", "http.malformed", source(server.body, "endless_head", TIMESTAMP), waits=LATER),
-    Case("a packed body that grows without end", "http.too_large", source(server.body, "bomb", TIMESTAMP)),
-    Case("a packed body that is small enough", "tuf.format", source(server.body, "small_bomb", TIMESTAMP)),
-    Case("broken chunks", "http.malformed", source(server.body, "bad_chunks", TIMESTAMP), waits=LATER),
-    Case("no HTTP at all", "http.malformed", source(server.body, "garbage"), waits=LATER),
-    Case("no HTTP on a kept connection", "http.malformed", source(server.body, "garbage", TIMESTAMP), waits=LATER),
+    Case("an endless head", "http.malformed", source(server.body, "endless_head", TIMESTAMP)),
+    Case("a packed body that grows without end", "http.encoding", source(server.body, "bomb", TIMESTAMP)),
+    Case("a packed body that is small enough", "http.encoding", source(server.body, "small_bomb", TIMESTAMP)),
+    Case("broken chunks", "http.malformed", source(server.body, "bad_chunks", TIMESTAMP)),
+    Case("no HTTP at all", "http.malformed", source(server.body, "garbage")),
+    Case("no HTTP on a kept connection", "http.malformed", source(server.body, "garbage", TIMESTAMP)),
     Case("an empty body", "tuf.format", source(server.body, "empty", TIMESTAMP)),
     Case("random bytes for metadata", "tuf.format", source(server.bytes_instead, lambda b: os.urandom(len(b)), TIMESTAMP)),
     Case("metadata that somebody changed", "tuf.signature",
@@ -164,18 +168,18 @@ def at_relay(*words, **more):
 
 RELAY = [
     at_relay("the relay's name does not exist", "net.dns", relay_dns("missing"), says=(RELAY_NAME,)),
-    at_relay("the DNS server fails", "net.dns", relay_dns("servfail"), says=(RELAY_NAME,)),
+    at_relay("the DNS server fails", "net.dns_server", relay_dns("servfail"), says=(RELAY_NAME,)),
     at_relay("DNS leads to a computer that does not serve", "net.refused", relay_dns(places.OTHER), says=(places.OTHER, "4122")),
     at_relay("nothing listens", "net.refused", relay_firewall("reset"), says=(places.RELAY_FRONT, "4122")),
     at_relay("a firewall drops", "net.timeout", relay_firewall("drop"), gives_up=("connect_s",), says=(RELAY_NAME,)),
     at_relay("a firewall forbids", "net.unreachable", relay_firewall("prohibited")),
     at_relay("there is no route", "net.unreachable", relay_route("unreachable")),
-    at_relay("connections are cut at once", "net.reset", relay(server.connection, "reset"), waits=LATER),
+    at_relay("connections are cut at once", "net.reset", relay(server.connection, "reset")),
     at_relay("nothing answers the TLS hello", "net.timeout", relay(server.connection, "stall"), gives_up=("connect_s",)),
     at_relay("it speaks HTTP without TLS", "tls.failed", relay(server.connection, "plain_http")),
     at_relay("somebody between shows another certificate", "tls.untrusted", relay(server.certificate, "other_ca"),
          says=("Somebody Else CA",)),
-    at_relay("another computer has the relay's address", "tls.peer_identity", relay(server.certificate, "another_agent"), waits=LATER),
+    at_relay("another computer has the relay's address", "tls.peer_identity", relay(server.certificate, "another_agent")),
     at_relay("a page says that it is blocked", "http.block_page", relay(server.page)),
     at_relay("403", "http.forbidden", relay(server.says, "403 Forbidden"), says=("403",)),
     at_relay("500", "http.status", relay(server.says, "500 Internal Server Error"), says=("500",)),
@@ -198,4 +202,85 @@ RELAY_WAITS = [
     at_relay("503", "", relay(server.says, "503 Service Unavailable")),
     at_relay("503 with seconds to wait", "", relay(server.says, "503 Service Unavailable", retry_after="1")),
     at_relay("404 for metadata of an old copy", "", relay(server.says, "404 Not Found", only="snapshot.json$")),
+]
+
+# --- between a computer and its proxy, and beyond that
+
+def proxy(port, user="", password="", kind="http", host=PROXY_NAME, squid=False, **ours):
+    """The computer takes this proxy. `ours`: what is wrong with ours; squid: it must run."""
+    def fault(lab, at):
+        if squid:
+            lab.need_squid()
+        for name, value in ours.items():
+            setattr(lab.our_proxy, name, value)
+        lab.proxy(at, f"{kind}://{host}:{port}", user, password)
+    return fault
+
+
+def both(*faults):
+    def fault(lab, at):
+        for one in faults:
+            one(lab, at)
+    return fault
+
+
+def odd(wrong):
+    return proxy(proxies.OURS, wrong=wrong)
+
+
+def proxy_dns(rule):
+    return both(lambda lab, at: lab.names.rules.update({(lab.address(at), PROXY_NAME): rule}), proxy(proxies.OURS))
+
+
+def proxy_firewall(verdict):
+    return both(lambda lab, at: lab.world.firewall(lab.place(at), places.PROXY, verdict), proxy(proxies.OURS))
+
+
+PAGE = server.BLOCKED.decode()
+WRONG = {"user": proxies.USER, "password": "not it"}
+SOCKS = {"port": proxies.SOCKS, "kind": "socks5h"}
+
+PROXY = [
+    Case("the proxy's name does not exist", "proxy.dns", proxy_dns("missing"), says=(PROXY_NAME,)),
+    Case("nothing listens at the proxy", "proxy.refused", proxy_firewall("reset"), says=(PROXY_NAME,)),
+    Case("a firewall drops on the way to the proxy", "proxy.timeout", proxy_firewall("drop"), gives_up=("connect_s",)),
+    Case("a firewall forbids the way to the proxy", "proxy.unreachable", proxy_firewall("prohibited")),
+    Case("squid wants a password (Basic)", "proxy.auth", proxy(proxies.BASIC, squid=True), says=("407",)),
+    Case("squid wants a password (Digest)", "proxy.auth", proxy(proxies.DIGEST, squid=True), says=("407",)),
+    Case("the wrong password (Basic)", "proxy.credentials", proxy(proxies.BASIC, squid=True, **WRONG), says=("407",)),
+    Case("the wrong password (Digest)", "proxy.credentials", proxy(proxies.DIGEST, squid=True, **WRONG), says=("407",)),
+    Case("squid forbids the source", "proxy.forbidden", proxy(proxies.CLOSED, squid=True), says=("403",)),
+    Case("squid looks into TLS", "tls.intercepted", proxy(proxies.BUMP, squid=True), says=("Inspection CA",)),
+    Case("squid does not reach the source", "proxy.upstream",
+         both(lambda lab, at: lab.names.rules.update({(address, SOURCE_NAME): "missing"
+                                                     for address in (places.PROXY, places.DNS, places.WORLD)}),
+              proxy(proxies.OPEN, squid=True)), says=("503",)),
+    Case("the proxy answers 502", "proxy.upstream", odd(("502 Bad Gateway", "")), says=("502",)),
+    Case("the proxy answers 504", "proxy.upstream", odd(("504 Gateway Timeout", "")), says=("504",)),
+    Case("the proxy answers 403 with a page", "proxy.forbidden", odd(("403 Forbidden", PAGE)), says=("403",)),
+    Case("the proxy sends to a login page", "proxy.failed", odd(("302 Found\r\nLocation: https://login.example/", "")), says=("302",)),
+    Case("the proxy knows no CONNECT", "proxy.failed", odd(("405 Method Not Allowed", PAGE)), says=("405",)),
+    Case("the proxy cuts the connection", "proxy.failed", odd("reset")),
+    Case("the proxy closes without an answer", "proxy.failed", odd("closed")),
+    Case("the proxy says nothing", "proxy.timeout", odd("silent"), gives_up=("connect_s",)),
+    Case("it is no proxy", "proxy.failed", odd("garbage")),
+    Case("the proxy's tunnel leads nowhere", "tls.timeout", odd("dead tunnel"), gives_up=("connect_s",)),
+    Case("a page comes out of the proxy's tunnel", "tls.failed", odd("page in the tunnel")),
+    Case("SOCKS wants a password", "proxy.auth", proxy(**SOCKS, credentials=(proxies.USER, proxies.PASSWORD))),
+    Case("the wrong password (SOCKS)", "proxy.credentials",
+         proxy(**SOCKS, credentials=(proxies.USER, proxies.PASSWORD), **WRONG)),
+    Case("SOCKS forbids", "proxy.forbidden", proxy(**SOCKS, wrong=2)),
+    Case("SOCKS does not reach the source", "proxy.upstream", proxy(**SOCKS, wrong=4)),
+    Case("SOCKS finds nobody listening", "proxy.upstream", proxy(**SOCKS, wrong=5)),
+]
+
+# With the right credentials all goes on: (name, fault that is none)
+PROXY_GOOD = [
+    Case("squid", "", proxy(proxies.OPEN, squid=True)),
+    Case("squid, Basic", "", proxy(proxies.BASIC, proxies.USER, proxies.PASSWORD, squid=True)),
+    Case("squid, Digest", "", proxy(proxies.DIGEST, proxies.USER, proxies.PASSWORD, squid=True)),
+    Case("ours", "", proxy(proxies.OURS)),
+    Case("SOCKS", "", proxy(**SOCKS)),
+    Case("SOCKS with a password", "", proxy(**SOCKS, user=proxies.USER, password=proxies.PASSWORD,
+                                            credentials=(proxies.USER, proxies.PASSWORD))),
 ]

@@ -6,8 +6,7 @@ import steps
 from lab import site as lab_site
 
 
-@pytest.mark.parametrize("case,name", steps.rows(cases.SOURCE))
-def test_between_a_computer_and_the_source(lab, case, name):
+def fails_and_passes(lab, case, name):
     lab.release()
     try:
         if name == "manager":
@@ -18,10 +17,28 @@ def test_between_a_computer_and_the_source(lab, case, name):
             steps.computer_fails(lab, name, case, {steps.FAILED, steps.AGENT_FAILED, steps.NO_SOURCE})
     finally:
         lab.mend()
-    if name == "manager":
-        steps.manager_is_well(lab)
-    else:
-        steps.computer_is_well(lab, name)
+    steps.is_well(lab, name)
+
+
+@pytest.mark.parametrize("case,name", steps.rows(cases.SOURCE))
+def test_between_a_computer_and_the_source(lab, case, name):
+    fails_and_passes(lab, case, name)
+
+
+@pytest.mark.parametrize("case,name", steps.rows(cases.PROXY))
+def test_by_way_of_a_proxy(lab, case, name):
+    fails_and_passes(lab, case, name)
+
+
+@pytest.mark.parametrize("case,name", steps.rows(cases.PROXY_GOOD))
+def test_a_proxy_that_works(lab, case, name):
+    lab.release()
+    case.fault(lab, name)
+    try:
+        steps.is_well(lab, name)
+    finally:
+        lab.mend()
+    steps.is_well(lab, name)
 
 
 @pytest.mark.parametrize("case", [pytest.param(*row.values[:1], id=row.id, marks=row.marks) for row in steps.rows(cases.RELAY)])

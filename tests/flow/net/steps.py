@@ -6,7 +6,7 @@ import site_parts as parts
 from lab import site as lab_site
 
 CAUSES = {c["id"]: c for c in json.loads((parts.TOP / "src/proto/causes.json").read_text())["causes"]}
-FAILED, GROUP_FAILED, AGENT_FAILED, NO_SOURCE, NO_RELAY, CHECK_FAILED = 785, 1602, 9101, 9108, 9115, 103
+FAILED, GROUP_FAILED, AGENT_FAILED, NO_SOURCE, NO_RELAY, CHECK_FAILED, NEWER = 785, 1602, 9101, 9108, 9115, 103, 20005
 
 
 def rows(table):
@@ -74,8 +74,11 @@ def computer_is_well(lab, name, relays=None):
 def manager_fails(lab, case):
     newest, since = lab.newest(), last_event(lab)
     case.fault(lab, "manager")
-    event, failure = lab.check()
-    assert failure, event
+    lab.look()
+    parts.until("the Manager to have looked", lambda: [
+        e for e in lab.manager.events(limit=20) if e["seq"] > since and e["id"] in (CHECK_FAILED, NEWER)], lab_site.HANG)
+    failure = lab.failed_look()
+    assert failure, lab.newest()
     told = _told(case, failure)
     _events_say(lab, since, case, told, {CHECK_FAILED})
     assert told in lab.manager.process.tail(200)
@@ -83,6 +86,13 @@ def manager_fails(lab, case):
 
 
 def manager_is_well(lab):
-    event, failure = lab.check()
-    assert failure is None, (event, failure)
-    assert lab.newest() == {"am-pattern": lab.version}
+    lab.look()
+    parts.until("the Manager to know what is newest", lambda: lab.newest() == {"am-pattern": lab.version}, lab_site.HANG)
+    assert lab.failed_look() is None
+
+
+def is_well(lab, name):
+    if name == "manager":
+        manager_is_well(lab)
+    else:
+        computer_is_well(lab, name)

@@ -163,8 +163,8 @@ def says(status, body=b"", only="", **headers):
 BLOCKED = b"<!DOCTYPE html><html><head><title>Access blocked</title></head><body>Your organisation does not allow this page.</body></html>"
 
 
-def page(only="", status="200 OK"):
-    return says(status, BLOCKED, only, content_type="text/html; charset=utf-8")
+def page(only="", status="200 OK", text=BLOCKED):
+    return says(status, text, only, content_type="text/html; charset=utf-8")
 
 
 def bytes_instead(make, only=""):
@@ -240,6 +240,18 @@ def redirect(to, status="302 Found"):
     """`to` may have {path}."""
     def http(self, line, path, request, answer):
         line.sendall(f"HTTP/1.1 {status}\r\nLocation: {to.format(path=path)}\r\nContent-Length: 0\r\n\r\n".encode())
+        return True
+    return Wrong(http=http)
+
+
+def redirect_to_page(to):
+    """Where it leads to is this server too, under another name, and says that one has to log in."""
+    def http(self, line, path, request, answer):
+        if request.get("host", "").split(":")[0] != to.split("/")[2]:
+            line.sendall(f"HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode())
+        else:
+            text = b"<html><head><title>Guest network</title></head></html>"
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
         return True
     return Wrong(http=http)
 

@@ -1,12 +1,14 @@
 """The installation in the laboratory: started once, broken and mended many times."""
 import contextlib
+import functools
 import json
 import pathlib
 import ssl
 
+import pytest
 import site_parts as parts
 
-from . import certs, disks, names, places, server
+from . import certs, disks, names, places, proxies, server
 
 KNOWN = {"Test.One": b"the first file that must be found\n"}
 SOURCE_NAME, RELAY_NAME, PROXY_NAME = "updates.lab", "relay.lab", "proxy.lab"
@@ -18,29 +20,29 @@ HANG = 60  # seconds: nothing takes so long
 class Lab(contextlib.ExitStack):
     """`computers`: which agents there are besides the Manager: "relay", "agent" (has the relay), "direct" (has none)."""
 
-    def __init__(self, folder, computers=("relay", "agent", "direct")):
+    def __init__(self, folder, computers=("relay", "agent", "direct"), disk=disks.Memory):
         super().__init__()
-        self.folder, self.version, self.routes = pathlib.Path(folder), 0, []
+        self.folder, self.version, self.routes, self.proxied = pathlib.Path(folder), 0, [], set()
         with contextlib.ExitStack() as undo:
             undo.push(self)
-            self._start(computers)
+            self._start(computers, disk)
             undo.pop_all()
 
     def _with(self, thing):
         self.callback(thing.close)
         return thing
 
-    def _start(self, computers):
+    def _start(self, computers, disk):
         self.world = self._with(places.World(self.folder / "etc", ("manager", *computers)))
         self.names = self._with(names.Names(places.DNS, {
             SOURCE_NAME: places.SOURCE, RELAY_NAME: places.RELAY_FRONT, PROXY_NAME: places.PROXY,
-            "elsewhere.lab": places.OTHER}))
-        self.ca, self.contexts = certs.contexts(self.folder / "certs", [SOURCE_NAME, "elsewhere.lab", PROXY_NAME])
+            "elsewhere.lab": places.OTHER, "login.lab": places.SOURCE}))
+        self.ca, self.contexts = certs.contexts(self.folder / "certs", [SOURCE_NAME, "elsewhere.lab", "login.lab", PROXY_NAME])
         self.site = self._with(parts.Site(self.folder / "s"))
         self.publisher = self.site.add_publisher()
         self.release()
         self.source = self._with(server.Server(places.SOURCE, 443, self.publisher.repository, self.contexts))
-        self.disks = {name: self._with(disks.Disk(self._state(name), 48)) for name in ("manager", *computers)}
+        self.disks = {name: self._with(disk(self._state(name))) for name in ("manager", *computers)}
         manager = places.ADDRESSES["manager"]
         self.manager = self.site.add_manager(host=manager, bind="0.0.0.0", wrap=self.place("manager").wrap)
         self.settings(update=LIMITS, direct_fallback=True, heartbeat_interval_s=5,
@@ -72,6 +74,19 @@ class Lab(contextlib.ExitStack):
                                                    (places.ADDRESSES["relay"], 4122)))
         self.manager.call("PATCH", f"/computers/{self.id('relay')}", {"relay_urls": [f"https://{RELAY_NAME}:4122"]})
 
+    @functools.cached_property
+    def squid(self):
+        return self._with(proxies.Squid(self.folder / "squid", self.ca.path))
+
+    def need_squid(self):
+        if why := proxies.why_no_squid():
+            pytest.skip(why)
+        return self.squid
+
+    @functools.cached_property
+    def our_proxy(self):
+        return self._with(proxies.Proxy({SOURCE_NAME: places.SOURCE, RELAY_NAME: places.RELAY_FRONT}))
+
     # --- what the tests use
 
     def place(self, name):
@@ -86,6 +101,24 @@ class Lab(contextlib.ExitStack):
     def settings(self, **changed):
         return self.manager.call("PATCH", "/settings", changed)
 
+    def proxy(self, name, url, user="", password=""):
+        """The proxy of a computer on its way to the source; the agent's that has a relay: on its way to that."""
+        which = {"direct": "agent_source", "relay": "relay_source", "manager": "manager", "agent": "agent_relay"}[name]
+        self.settings(proxy={which: {"url": url, "user": user, "password": password}})
+        self.proxied = {name} if url else set()
+        if name in self.agents:
+            kept = self.agents[name].state / "state/session/settings.json"
+            parts.until(f"{name} to know its proxy", lambda: self._knows(kept, which, url, password))
+
+    @staticmethod
+    def _knows(kept, which, url, password):
+        """Whether the settings that an agent keeps name this proxy."""
+        with contextlib.suppress(OSError, ValueError):
+            proxies_ = json.loads(kept.read_text())["settings"]["proxies"]
+            mine = proxies_[{"agent_source": "source", "agent_relay": "relay"}.get(which, which)]
+            return (mine["url"], mine.get("password") or "") == (url, password) if url and mine else not (url or mine)
+        return False
+
     def release(self, *more):
         """The next version; it finds what all find, and something of its own."""
         self.version += 1
@@ -95,6 +128,10 @@ class Lab(contextlib.ExitStack):
 
     def mend(self):
         """Nothing is wrong any more, anywhere."""
+        if "our_proxy" in self.__dict__:
+            self.our_proxy.behave()
+        for name in self.proxied:
+            self.proxy(name, "")
         self.source.behave()
         if hasattr(self, "relay_front"):
             self.relay_front.behave()
@@ -123,13 +160,13 @@ class Lab(contextlib.ExitStack):
     def run(self, name, relays=None):
         return self.result(name, self.start(name, relays))
 
-    def check(self):
-        """The Manager looks for what is newest: (the event that came of it, the failure that its status shows)."""
-        last = self.manager.events(limit=1)[0]["seq"]
+    def look(self):
+        """The Manager looks for what is newest, soon."""
         self.settings(source={"url": f"https://{SOURCE_NAME}"})
-        event = parts.until("the Manager to have looked", lambda: next(
-            (e for e in self.manager.events(limit=20) if e["seq"] > last and e["id"] in (103, 20005)), None), HANG)
-        return event, self.manager.call("GET", "/status")["check_failed"]
+
+    def failed_look(self):
+        """The failure of its last look that the Manager shows, or None."""
+        return self.manager.call("GET", "/status")["check_failed"]
 
     def newest(self):
         return {c["name"]: c["version"] for c in self.manager.call("GET", "/components")["newest"]["components"]}
