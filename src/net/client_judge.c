@@ -82,13 +82,15 @@ static bool is_kept(const struct yg_client_call *call)
 	return call->sockets == 0 && address && address[0];
 }
 
-/* libcurl's versions differ in whether a connection that waits for the proxy's tunnel is one. */
+/* libcurl's versions differ in whether a connection that waits for the proxy's tunnel, or for TLS, is one; a
+ * handshake begins when there is a connection.
+ */
 static bool is_connected(const struct yg_client_call *call)
 {
 	if (is_kept(call))
 		return true;
 	return has_tunnel(call) ? number_of(call, CURLINFO_HTTP_CONNECTCODE) / 100 == 2
-				: time_of(call, CURLINFO_CONNECT_TIME_T) > 0;
+				: call->contexts > 0 || time_of(call, CURLINFO_CONNECT_TIME_T) > 0;
 }
 
 static bool in_handshake(const struct yg_client_call *call)

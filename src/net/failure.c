@@ -144,12 +144,12 @@ static int say_connect(const struct yg_failure *seen, struct yg_err *err)
 static int say_timeout(const struct yg_failure *seen, struct yg_err *err)
 {
 	const double waited_s = (double)seen->waited_ms / 1000;
-	bool proxy = seen->proxy && !seen->connected;
+	bool proxy = seen->proxy && (!seen->connected || seen->proxys_tls);
 	if (!seen->address[0] && strncmp(seen->detail, "Resolving", 9) == 0)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, proxy ? "proxy.dns" : "net.dns_server",
 			"the %s does not resolve: no DNS server answered within %.1f s",
 			proxy ? "proxy's name" : "host name", waited_s);
-	if (!seen->connected)
+	if (!seen->connected || proxy)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, proxy ? "proxy.timeout" : "net.timeout",
 			"no connection within %.1f s", waited_s);
 	if (seen->handshake)

@@ -120,6 +120,8 @@ static bool was_cut(const struct yg_failure *seen)
 
 int failure_tls_handshake(const struct yg_failure *seen, struct yg_err *err)
 {
+	if (seen->verify) /* libcurl loses sight of why, in a connection within a connection */
+		return failure_tls_verify(seen, err);
 	if (seen->proxys_tls)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, "proxy.failed",
 			"no TLS connection to the proxy: %.160s", seen->detail);
