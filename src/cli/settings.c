@@ -61,12 +61,12 @@ static void flatten(const struct cli *cli, struct text_table *table, const char 
 			flatten(cli, table, path, item);
 			continue;
 		}
-		if (!path || !wanted(cli, path))
-			continue;
-		if (json_is_array(item)) {
+		if (path && json_is_array(item) && wanted(cli, "source.ca")) {
 			add_certificates(cli, table, item);
 			continue;
 		}
+		if (!path || json_is_array(item) || !wanted(cli, path))
+			continue;
 		char *text YG_AUTO(mem) = text_value(item, cli->lang);
 		text_table_add(table, path);
 		if (text && strchr(text, '\n'))

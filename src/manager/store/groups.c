@@ -155,15 +155,19 @@ int op_relay_groups_list(struct store *store, const struct store_asker *asker, c
 	json_t **out, struct yg_err *err)
 {
 	(void)asker;
-	(void)args;
+	struct store_page page;
 	struct tree *tree YG_AUTO(mem) = NULL;
 	json_t *items YG_AUTO(yg_json) = json_array();
-	if (load(store, &tree, err) < 0)
+	if (store_page(args, &page, err) < 0 || load(store, &tree, err) < 0)
 		return -1;
-	for (size_t i = 0; i < tree->count; i++)
+	size_t i = 0;
+	while (page.cursor[0] && i < tree->count && strcmp(tree->list[i++].id, page.cursor) != 0)
+		;
+	for (; i < tree->count && (int64_t)json_array_size(items) < page.limit; i++)
 		if (store_add(items, group_json(tree, &tree->list[i]), err) < 0)
 			return -1;
-	return store_list(json_incref(items), NULL, out, err);
+	bool more = i > 0 && i < tree->count;
+	return store_list(json_incref(items), more ? tree->list[i - 1].id : NULL, out, err);
 }
 
 /* One with its relays: [{id, name, agent_state, urls, set}]. */
