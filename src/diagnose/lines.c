@@ -220,6 +220,8 @@ static int begin(struct yg_lines *lines, struct yg_err *err)
 
 int yg_lines_add(struct yg_lines *lines, const uint8_t *bytes, size_t len, struct yg_err *err)
 {
+	if (len == 0)
+		return 0;
 	if (lines->coding == UNKNOWN) {
 		size_t room = sizeof(lines->head) - lines->head_len;
 		size_t some = len < room ? len : room;

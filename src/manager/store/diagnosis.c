@@ -71,8 +71,11 @@ static void look_at_clock(struct yg_diagnosis *d, const char *name, const json_t
 		(theirs_s < contact_s + CLOCK_S && theirs_s > contact_s - CLOCK_S))
 		return;
 	yg_clock_format(contact_s, ours);
-	yg_diagnosis_bad(d, "clock", theirs_s > contact_s ? "clock.ahead" : "clock.behind",
-		"%s: %s there, %s here", name, member(status, "time"), ours);
+	const struct yg_found found = {.cause = "clock.wrong",
+		.sentence = {"The clock of a computer is not that of the Manager.",
+			"コンピュータの時計がManagerの時計と一致していません。"}};
+	yg_diagnosis_find(d, "clock", &found, "%s: %s there, %s here", name, member(status, "time"),
+		ours);
 }
 
 static void look_at_relay(struct yg_diagnosis *d, const char *name, bool online,

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "world.h"
+
+/* What the Manager says is wrong: nothing while all is well, else the one thing that is. */
+
+static void want_in(struct world *world, const char *lang, const char *causes)
+{
+	json_t *out YG_AUTO(yg_json) = person_in(world, lang, "diagnosis.get", NULL);
+	char have[400] = "";
+	size_t i;
+	json_t *cause;
+	json_array_foreach(json_object_get(out, "causes"), i, cause)
+	{
+		size_t len = strlen(have);
+		(void)snprintf(have + len, sizeof(have) - len, "%s%s", len ? " " : "",
+			text(cause, "cause"));
+		assert_true(*text(cause, "sentence") != 0);
+	}
+	if (strcmp(have, causes) != 0) {
+		char *all YG_AUTO(mem) = yg_json_text(out);
+		fail_msg("want '%s', have '%s': %s", causes, have, all);
+	}
+}
+
+static void want(struct world *world, const char *causes)
+{
+	want_in(world, "en", causes);
+	want_in(world, "ja", causes);
+}
+
+static void sql(struct world *world, const char *statement)
+{
+	struct yg_err err = {0};
+	if (yg_db_exec(world->store->db, statement, YG_DB_NO_ARGS, NULL, &err) < 0)
+		fail_msg("%s: %s", statement, err.msg);
+}
+
+static void all_is_well(struct world *world, struct agent *relay, struct agent *web)
+{
+	/* The time that the agents of these tests have. */
+	struct yg_err err = {0};
+	assert_int_equal(yg_clock_parse("2026-11-21T22:47:43Z", &world->store->now_s, &err), 0);
+	json_decref(person(world, "settings.update",
+		json_pack("{s:{s:s}}", "source", "url", "https://updates.example")));
+	newest(world, DIGEST_A, 1);
+	activate(world, relay, "relay1", true);
+	activate(world, web, "web1", false);
+	relay->version = web->version = 1;
+	relay->set = web->set = DIGEST_A;
+	beat(world, relay);
+	beat(world, web);
+	want(world, "");
+}
+
+static void one_thing(void **state)
+{
+	WORLD(world);
+	struct agent relay, web;
+	want(&world, "update.source_unset");
+	all_is_well(&world, &relay, &web);
+
+	static const struct {
+		const char *plant, *heal, *cause;
+	} rows[] = {
+		{"UPDATE computers SET online = 0 WHERE name = 'web1'",
+			"UPDATE computers SET online = 1 WHERE name = 'web1'", "computer.offline"},
+		{"UPDATE computers SET online = 0 WHERE name = 'relay1'",
+			"UPDATE computers SET online = 1 WHERE name = 'relay1'",
+			"computer.offline"},
+		{"UPDATE certificates SET not_after = 5",
+			"UPDATE certificates SET not_after = 99999999999", "auth.expired"},
+		{"INSERT INTO jobs (id, number, relay_ref, kind, state, phase, made_by, scheduled, relays, paths, "
+		 "aim, created, deadline, check_until) VALUES ('j', 900, 'r', 'update', 'running', 'agents', 'x', 0, 0, "
+		 "'[]', '', 1, 2, 0)",
+			"DELETE FROM jobs WHERE id = 'j'", "job.stuck"},
+		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
+		 "('relay_group_empty', 'g', 2, '{\"group\":\"g\"}', 1, 1, '')",
+			"DELETE FROM alerts", "relay.none"},
+		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
+		 "('update_failed', 'c', 2, '{\"computer\":\"web1\",\"cause\":\"proxy.auth\"}', 1, 1, '')",
+			"DELETE FROM alerts", "proxy.auth"},
+		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
+		 "('expired', 'c', 2, '{\"what\":\"licence\",\"name\":\"am-wr\"}', 1, 1, '')",
+			"DELETE FROM alerts", "update.licence"},
+		/* Only a warning: the calendar says it. */
+		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
+		 "('expiry', 'c', 2, '{\"what\":\"licence\",\"name\":\"am-wr\"}', 1, 1, '')",
+			"DELETE FROM alerts", ""},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		sql(&world, rows[i].plant);
+		want(&world, rows[i].cause);
+		sql(&world, rows[i].heal);
+		want(&world, "");
+	}
+}
+
+static void say(struct world *world, struct agent *agent, json_t *more)
+{
+	json_t *says = status(agent);
+	assert_int_equal(json_object_update(says, more), 0);
+	json_decref(more);
+	json_decref(agent_does(world, agent, "agents.heartbeat",
+		json_pack("{s:o, s:o}", "hello", hello(agent), "status", says)));
+}
+
+static void what_computers_say(void **state)
+{
+	WORLD(world);
+	struct agent relay, web;
+	all_is_well(&world, &relay, &web);
+	say(&world, &web, json_pack("{s:s}", "time", "2020-01-01T00:00:00Z"));
+	want(&world, "clock.wrong");
+	beat(&world, &web);
+	say(&world, &web, json_pack("{s:s}", "time", "2036-01-01T00:00:00Z"));
+	want(&world, "clock.wrong");
+	beat(&world, &web);
+	say(&world, &relay, json_pack("{s:{s:s, s:s}}", "relay", "set", "", "state", "on"));
+	want(&world, "relay.empty");
+	say(&world, &relay, json_pack("{s:{s:s, s:s}}", "relay", "set", DIGEST_A, "state", "off"));
+	want(&world, "relay.off");
+	say(&world, &relay, json_pack("{s:{s:s, s:s}}", "relay", "set", DIGEST_A, "state", "on"));
+	want(&world, "");
+
+	/* Its own look at the source. */
+	json_decref(role(&world, STORE_CONTENT, "components.check.failed",
+		json_pack("{s:s, s:s}", "cause", "tls.untrusted", "sentence",
+			"issued by a proxy")));
+	want(&world, "tls.untrusted");
+	newest(&world, DIGEST_A, 1);
+	want(&world, "");
+}
+
+static void the_plan(void **state)
+{
+	WORLD(world);
+	struct agent relay, web;
+	all_is_well(&world, &relay, &web);
+	json_t *out YG_AUTO(yg_json) = person_in(&world, "ja", "network_plan.get", NULL);
+	const json_t *items = json_object_get(out, "items");
+	bool relays = false, source = false;
+	size_t i;
+	json_t *row;
+	json_array_foreach(items, i, row)
+	{
+		relays |= strcmp(text(row, "from"), "Relayグループ default のAgent (1台)") == 0;
+		source |= strcmp(text(row, "to"), "updates.example") == 0 &&
+			number(row, "port") == 443;
+	}
+	assert_true(relays && source);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {BOTH(one_thing), BOTH(what_computers_say),
+		BOTH(the_plan)};
+	return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
