@@ -273,7 +273,8 @@ int yg_failure_say(const struct yg_failure *given, struct yg_err *err)
 		return failure_proxy_connect(seen, err);
 	if (seen->content && seen->page && seen->status >= 200 && seen->status < 300)
 		return failure_http_page(seen, err);
-	if (seen->curl == CURLE_WRITE_ERROR && seen->encoding[0])
+	if (seen->encoding[0] &&
+		(seen->curl == CURLE_WRITE_ERROR || seen->curl == CURLE_BAD_CONTENT_ENCODING))
 		return FAILURE_SAY(seen, err, YG_EFORMAT, "http.encoding",
 			"the answer is encoded as %.31s, which was not asked for", seen->encoding);
 	if (seen->tls_alert)

@@ -20,7 +20,7 @@
 struct answer {
 	const char *start; /* of the request */
 	const char *text;  /* %u: the server's port */
-	enum { END, RESET, HANG } then;
+	enum { END, RESET, HANG, DRIP, FLOOD, HEADERS } then;
 };
 
 static const struct answer answers[] = {
@@ -70,6 +70,47 @@ static const struct answer answers[] = {
 	{"GET /enough ",
 		"HTTP/1.1 416 Enough\r\nContent-Range: bytes */3\r\nContent-Length: 0\r\n\r\n",
 		END},
+	{"GET /drip ", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", DRIP},
+	{"GET /endless ", "HTTP/1.1 200 OK\r\n\r\n", FLOOD},
+	{"GET /headers ", "HTTP/1.1 200 OK\r\n", HEADERS},
+	{"GET /gzip ",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08x",
+		END},
+	{"GET /transfer-gzip ",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\n\x1f\x8b\x08x\r\n0\r\n\r\n",
+		END},
+	{"GET /identity ",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 4\r\n\r\ngood",
+		END},
+	{"GET /wrong-length ", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\ngood", END},
+	{"GET /bad-chunk ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", END},
+	{"GET /titled ",
+		"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 44\r\n\r\n<html><title> Access\n denied &amp; co</title>x",
+		END},
+	{"GET /unlabelled ",
+		"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n\n<!DOCTYPE html><title>Sneaky page</title>",
+		END},
+	{"GET /forbidden-page ",
+		"HTTP/1.1 403 No\r\nContent-Type: text/html\r\nContent-Length: 31\r\n\r\n<title>Blocked by IT</title>...",
+		END},
+	{"GET /portal ",
+		"HTTP/1.1 302 Found\r\nLocation: http://localhost:%u/titled\r\nContent-Length: 0\r\n\r\n",
+		END},
+	{"GET /busy ",
+		"HTTP/1.1 503 Wait\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:51:07 GMT\r\nContent-Length: 20\r\n\r\nServer is overloaded",
+		END},
+	{"GET /closed ",
+		"HTTP/1.1 503 Wait\r\nRetry-After: 99999999\r\nContent-Type: text/html\r\nContent-Length: 39\r\n\r\n<title>Scheduled Maintenance</title>...",
+		END},
+	{"GET /often ", "HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", END},
+	{"GET /login ", "HTTP/1.1 511 Login\r\nContent-Length: 0\r\n\r\n", END},
+	{"GET /etag ", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\netag", END},
+	{"CONNECT squid.test:443 ",
+		"HTTP/1.1 503 No\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\nContent-Length: 0\r\n\r\n",
+		END},
+	{"GET http://squid.test/x ",
+		"HTTP/1.1 403 No\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
+		END},
 	{"GET /junk ", "\x01\x02\x03 this is not HTTP\r\n\r\n", END},
 	{"GET http://plain.test/x ", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy", END},
 	{"GET http://auth.test/x ",
@@ -94,6 +135,16 @@ static void reply(int fd, const struct answer *answer)
 	int len = snprintf(text, sizeof(text), answer->text, port);
 #pragma GCC diagnostic pop
 	(void)send(fd, text, (size_t)len, MSG_NOSIGNAL);
+	for (int i = 0; answer->then == DRIP && i < 200; i++) {
+		if (send(fd, "x", 1, MSG_NOSIGNAL) <= 0)
+			return;
+		(void)usleep(200000);
+	}
+	static const char more[] =
+		"X-More: and more and more and more and more and more and more\r\n";
+	while (answer->then == FLOOD || answer->then == HEADERS)
+		if (send(fd, more, sizeof(more) - 1, MSG_NOSIGNAL) <= 0)
+			return;
 	if (answer->then == HANG)
 		(void)sleep(12); /* curl averages over five seconds before it calls a line idle */
 	struct linger now = {.l_onoff = 1};
@@ -101,10 +152,87 @@ static void reply(int fd, const struct answer *answer)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
+/* --- a proxy that wants to be logged in to; "u" with the password "hidden" */
+
+static const struct login {
+	const char *host;
+	const char *first; /* the 407 offers */
+	const char *good;  /* what the request must have then */
+} logins[] = {
+	{"basic.test", "Proxy-Authenticate: Basic realm=\"p\"\r\n",
+		"\r\nProxy-Authorization: Basic dTpoaWRkZW4=\r\n"},
+	{"digest.test",
+		"Proxy-Authenticate: Digest realm=\"p\", nonce=\"abc\", qop=\"auth\", algorithm=MD5\r\n",
+		"\r\nProxy-Authorization: Digest username=\"u\""},
+	{"ntlm.test", "Proxy-Authenticate: NTLM\r\n",
+		"\r\nProxy-Authorization: NTLM TlRMTVNTUAAB"}, /* the first leg */
+	{"both.test", "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: Basic realm=\"p\"\r\n",
+		"\r\nProxy-Authorization: Basic dTpoaWRkZW4=\r\n"},
+};
+
+static bool login(int fd, const char *text)
+{
+	char answer[400];
+	for (size_t i = 0; i < YG_COUNT(logins); i++) {
+		if (!strstr(text, logins[i].host))
+			continue;
+		bool good = strstr(text, logins[i].good) != NULL;
+		int len = snprintf(answer, sizeof(answer),
+			good ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy"
+			     : "HTTP/1.1 407 No\r\nConnection: close\r\n%sContent-Length: 0\r\n\r\n",
+			logins[i].first);
+		(void)send(fd, answer, (size_t)len, MSG_NOSIGNAL);
+		return true;
+	}
+	return false;
+}
+
+/* --- and one that speaks SOCKS5 */
+
+static bool take(int fd, unsigned char *out, size_t len)
+{
+	return recv(fd, out, len, MSG_WAITALL) == (ssize_t)len;
+}
+
+/* source  RFC 1928, RFC 1929. The host name's first letter says what happens. */
+static bool socks(int fd)
+{
+	unsigned char head[2], text[256] = "", port_bytes[2];
+	bool wants_user = false, wants_none = false;
+	if (!take(fd, head, 2) || !take(fd, text, head[1]))
+		return false;
+	for (size_t i = 0; i < head[1]; i++) {
+		wants_user = wants_user || text[i] == 2;
+		wants_none = wants_none || text[i] == 0;
+	}
+	(void)send(fd, wants_user ? "\5\2" : wants_none ? "\5\0" : "\5\xff", 2, MSG_NOSIGNAL);
+	if (wants_user) {
+		unsigned char user[256] = "", word[256] = "", size = 0;
+		if (!take(fd, head, 2) || !take(fd, user, head[1]) || !take(fd, &size, 1) ||
+			!take(fd, word, size))
+			return false;
+		bool good = strcmp((char *)user, "u") == 0 && strcmp((char *)word, "hidden") == 0;
+		(void)send(fd, good ? "\1\0" : "\1\1", 2, MSG_NOSIGNAL);
+		if (!good)
+			return false;
+	}
+	unsigned char ask[5], name[256] = "";
+	if (!take(fd, ask, 5) || ask[3] != 3 || !take(fd, name, ask[4]) || !take(fd, port_bytes, 2))
+		return false;
+	const char *how = name[0] == 'r' ? "\5\5\0\1\0\0\0\0\0\0"
+		: name[0] == 'f'         ? "\5\2\0\1\0\0\0\0\0\0"
+		: name[0] == 'u'         ? "\5\4\0\1\0\0\0\0\0\0"
+					 : "\5\0\0\1\0\0\0\0\0\0";
+	(void)send(fd, how, 10, MSG_NOSIGNAL);
+	return how[1] == 0;
+}
+
 static void answer_one(int fd)
 {
 	char text[4096] = "";
 	size_t len = 0;
+	if (recv(fd, text, 1, MSG_PEEK) == 1 && text[0] == 5 && !socks(fd))
+		return;
 	while (len < sizeof(text) - 1 && !strstr(text, "\r\n\r\n")) {
 		ssize_t n = recv(fd, text + len, sizeof(text) - 1 - len, 0);
 		if (n <= 0)
@@ -117,6 +245,11 @@ static void answer_one(int fd)
 	if (strstr(text, "If-Range") && !strstr(text, "\r\nIf-Range: \"r\"\r\n"))
 		return;
 	if (strncmp(text, "GET /rest ", 10) == 0 && !strstr(text, "\r\nRange: bytes=3-\r\n"))
+		return;
+	/* What came out of a file must not become a line of its own. */
+	if (strstr(text, "X-Injected"))
+		return;
+	if (strncmp(text, "GET http://", 11) == 0 && login(fd, text))
 		return;
 	for (size_t i = 0; i < YG_COUNT(answers); i++)
 		if (strncmp(text, answers[i].start, strlen(answers[i].start)) == 0)
@@ -281,6 +414,29 @@ static void test_failures(void **state)
 		{"/hang", NULL, {.max = 200}, YG_EAGAIN, "net.timeout", "with 5 bytes received"},
 		{"/silent", NULL, {.deadline_ms = 500}, YG_EAGAIN, "net.timeout",
 			"connected, but no answer came"},
+		{"/drip", NULL, {.max = 200}, YG_EAGAIN, "net.slow", "too slow: "},
+		{"/endless", NULL, {.max = 300}, YG_ELIMIT, "http.too_large", "300 bytes"},
+		{"/headers", NULL, {0}, YG_EAGAIN, "http.malformed", "headers without end"},
+		{"/gzip", NULL, {0}, YG_EFORMAT, "http.encoding",
+			"encoded as gzip, which was not asked for"},
+		{"/transfer-gzip", NULL, {0}, YG_EFORMAT, "http.encoding", "gzip, chunked"},
+		{"/wrong-length", NULL, {0}, YG_EAGAIN, "http.malformed", "Content-Length"},
+		{"/bad-chunk", NULL, {0}, YG_EAGAIN, "http.malformed", "chunk"},
+		{"/titled", NULL, {.content = true}, YG_EFORMAT, "http.block_page",
+			"titled 'Access denied & co', came"},
+		{"/unlabelled", NULL, {.content = true}, YG_EFORMAT, "http.block_page",
+			"titled 'Sneaky page', came"},
+		{"/forbidden-page", NULL, {.content = true}, YG_EFORMAT, "http.block_page",
+			"titled 'Blocked by IT'"},
+		{"/portal", NULL, {.content = true}, YG_EAGAIN, "http.portal", "sent to localhost"},
+		{"/login", NULL, {0}, YG_EAGAIN, "http.portal", "wants a login"},
+		{"/busy", NULL, {0}, YG_EAGAIN, "http.busy", "status 503"},
+		{"/closed", NULL, {0}, YG_EAGAIN, "http.maintenance", "Scheduled Maintenance"},
+		{"/often", NULL, {0}, YG_EAGAIN, "http.busy", "429"},
+		{"https://squid.test/x", &via, {0}, YG_EAGAIN, "proxy.upstream",
+			"cannot resolve the server's name (503, ERR_DNS_FAIL 0)"},
+		{"http://squid.test/x", &via, {.content = true}, YG_EAGAIN, "proxy.forbidden",
+			"forbids this connection (403, ERR_ACCESS_DENIED 0)"},
 		{"/page", NULL, {.content = true}, YG_EFORMAT, "http.block_page",
 			"a web page (text/html)"},
 		{"/empty-page", NULL, {.content = true}, YG_EFORMAT, "http.block_page",
@@ -342,6 +498,140 @@ static void test_proxy(void **state)
 	assert_string_equal((const char *)out.body.ptr, "proxy");
 }
 
+static int ask_via(const char *url, const char *scheme, const char *user, const char *password,
+	struct yg_err *err)
+{
+	char proxy[64];
+	(void)snprintf(proxy, sizeof(proxy), "%s://127.0.0.1:%u", scheme, port);
+	const struct yg_proxy via = {.url = proxy, .user = user, .password = password};
+	struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+	struct yg_client_reply out = {0};
+	int rc = ask(url, &via, (struct yg_client_request){0}, &buf, &out, err);
+	if (rc == 0)
+		assert_string_equal((const char *)out.body.ptr,
+			strcmp(scheme, "http") == 0 ? "proxy" : "good");
+	return rc;
+}
+
+/* Whatever of them curl has, in the order of their strength; Negotiate without a ticket is no dead end. */
+static void test_logins(void **state)
+{
+	(void)state;
+	char url[64];
+	for (size_t i = 0; i < YG_COUNT(logins); i++) {
+		struct yg_err err = {0};
+		(void)snprintf(url, sizeof(url), "http://%s/x", logins[i].host);
+		if (ask_via(url, "http", "u", "hidden", &err) < 0)
+			fail_msg("%s: %s", logins[i].host, err.msg);
+		if (strcmp(logins[i].host, "basic.test") != 0 &&
+			strcmp(logins[i].host, "both.test") != 0)
+			continue;
+		assert_int_equal(ask_via(url, "http", "u", "wrong", &err), -1);
+		assert_string_equal(err.cause, "proxy.credentials");
+		assert_null(strstr(err.msg, "wrong"));
+		assert_int_equal(ask_via(url, "http", NULL, NULL, &err), -1);
+		assert_string_equal(err.cause, "proxy.auth");
+	}
+}
+
+/* Those in the address itself do, too, and are never shown. */
+static void test_credentials_in_the_address(void **state)
+{
+	(void)state;
+	char url[64];
+	struct yg_err err = {0};
+	(void)snprintf(url, sizeof(url), "http://u:hidden@127.0.0.1:%u", port);
+	const struct yg_proxy via = {.url = url};
+	struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+	struct yg_client_reply out = {0};
+	const struct yg_client_request request = {0};
+	assert_int_equal(ask("http://basic.test/x", &via, request, &buf, &out, &err), 0);
+	assert_int_equal(ask("https://bad.test/x", &via, request, &buf, &out, &err), -1);
+	assert_null(strstr(err.msg, "hidden"));
+	assert_non_null(strstr(err.msg, "through the proxy http://127.0.0.1:"));
+}
+
+static void test_socks(void **state)
+{
+	(void)state;
+	char good[64];
+	const struct {
+		const char *url, *scheme, *user, *password, *cause;
+	} rows[] = {
+		{good, "socks5h", NULL, NULL, NULL},
+		{good, "socks5h", "u", "hidden", NULL},
+		{good, "socks5h", "u", "wrong", "proxy.credentials"},
+		{"http://refused.test/good", "socks5h", NULL, NULL, "proxy.upstream"},
+		{"http://unreachable.test/good", "socks5h", NULL, NULL, "proxy.upstream"},
+		{"http://forbidden.test/good", "socks5h", NULL, NULL, "proxy.forbidden"},
+	};
+	(void)snprintf(good, sizeof(good), "http://ok.test:%u/good", port);
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		struct yg_err err = {0};
+		int rc = ask_via(rows[i].url, rows[i].scheme, rows[i].user, rows[i].password, &err);
+		if (rc < 0 && (!rows[i].cause || strcmp(rows[i].cause, err.cause) != 0))
+			fail_msg("row %zu: %s: %s", i, err.cause, err.msg);
+		assert_int_equal(rc, rows[i].cause ? -1 : 0);
+		assert_null(strstr(err.msg, "hidden"));
+	}
+}
+
+/* Seconds or a date of the server's own clock, also with a failure, at most a day. */
+static void test_retry_after(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path;
+		uint32_t retry_s;
+	} rows[] = {{"/wait", 17}, {"/busy", 90}, {"/closed", 86400}, {"/often", 5}, {"/login", 0},
+		{"/forbidden-page", 0}};
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		struct yg_err err = {0};
+		struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+		struct yg_client_reply out = {0};
+		assert_int_equal(ask(rows[i].path, NULL, (struct yg_client_request){0}, &buf, &out,
+					 &err),
+			-1);
+		assert_int_equal(err.retry_s, rows[i].retry_s);
+	}
+}
+
+/* Of a file that somebody has changed nothing but a hint is lost. */
+static void test_no_header_from_a_file(void **state)
+{
+	(void)state;
+	static const char *const tags[] = {"\"a\"\r\nX-Injected: 1", "\"a\"\nX-Injected: 1",
+		"no quotes", "\"", "", "\"a b\"", "\"a\"b\""};
+	for (size_t i = 0; i < YG_COUNT(tags); i++) {
+		struct yg_err err = {0};
+		struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+		struct yg_client_reply out = {0};
+		const struct yg_client_request request = {.etag = tags[i]};
+		if (ask("/etag", NULL, request, &buf, &out, &err) < 0)
+			fail_msg("%zu: %s", i, err.msg);
+	}
+	struct yg_err err = {0};
+	struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+	struct yg_client_reply out = {0};
+	const struct yg_client_request request = {.bearer = "k\r\nX-Injected: 1"};
+	assert_int_equal(ask("/good", NULL, request, &buf, &out, &err), -1);
+	assert_string_equal(err.msg, "bearer: want no control characters");
+}
+
+static void test_bad_proxies(void **state)
+{
+	(void)state;
+	static const char *const urls[] = {"ftp://u:hidden@p:1", "http://u:hidden@p", "http://p:0",
+		"http://u:hidden@p:99999", "socks4://p:1", "http://u:hid den@p:1", "::::"};
+	for (size_t i = 0; i < YG_COUNT(urls); i++) {
+		struct yg_err err = {0};
+		const struct yg_proxy via = {.url = urls[i]};
+		assert_null(yg_client_new(NULL, NULL, &via, &err));
+		assert_string_equal(err.cause, "proxy.url");
+		assert_null(strstr(err.msg, "hid"));
+	}
+}
+
 static void test_bad_pem(void **state)
 {
 	(void)state;
@@ -368,6 +658,12 @@ int main(void)
 		cmocka_unit_test(test_any_status),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_logins),
+		cmocka_unit_test(test_credentials_in_the_address),
+		cmocka_unit_test(test_socks),
+		cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_no_header_from_a_file),
+		cmocka_unit_test(test_bad_proxies),
 		cmocka_unit_test(test_bad_pem),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
