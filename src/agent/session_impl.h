@@ -124,6 +124,12 @@ int session_probe_start(struct session *s, const char *what, session_probe_done 
 bool session_probe_link(struct session *s, const char *tag, int fd); /* false: not one of ours */
 void session_probe_free(struct session *s); /* who waits is not told */
 
+/* ---- session_refuse.c ---- */
+
+/* The result of a command that cannot be kept, `kept` says why; an update's is also the last run. */
+void session_refuse(struct session *s, const char *name, const char *job,
+	const struct yg_err *kept);
+
 /* ---- session_log.c ---- */
 
 void session_log_ask(void *ctx, struct control_call *call, const json_t *question);

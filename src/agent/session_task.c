@@ -498,9 +498,8 @@ bool session_task_command(struct session *s, const json_t *command)
 	if (jobs_known(s->jobs, job))
 		return true;
 	if (jobs_begin(s->jobs, job, command, &err) < 0) {
-		yg_log(YG_LOG_ERROR, "session.jobs", "command '%s' cannot be kept: %s", name,
-			err.msg);
-		return false;
+		session_refuse(s, name, job, &err);
+		return true;
 	}
 	yg_log(YG_LOG_INFO, "session.command", "%s (job %s)", name, job);
 	struct task *task = task_new(s, (enum what)what, job, command);
