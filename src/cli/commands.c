@@ -6,6 +6,7 @@
 #include "cli/jobs.h"
 #include "cli/logs.h"
 #include "cli/manager.h"
+#include "cli/package.h"
 #include "cli/probe.h"
 #include "cli/settings.h"
 
@@ -195,13 +196,13 @@ const struct args_command cli_commands[] = {
 	{"agent log-level", "[LEVEL]", 0, 1, log_level_options, logs_level,
 		{"show or change what is logged: error, warn, notice, info or debug",
 			"ログレベルの表示、変更 (error、warn、notice、info、debug)"}},
-	{"agent diagnostic-package", "", 0, 0, package_options, logs_package_agent,
+	{"agent diagnostic-package", "", 0, 0, package_options, package_agent,
 		{"a zip file for support, without secrets; also when the agent does not run",
 			"サポート用の診断パッケージ (zip、機密情報なし) を作成する (Agent停止中も可)"}},
 	{"diagnose", "[FILE]...", 0, MANY, diagnose, diagnose_run,
 		{"what is wrong, and what helps; exit status 1 when something is",
 			"問題と対処方法を調べる (問題がある場合の終了ステータスは1)"}},
-	{"diagnostic-package", "", 0, 0, package_options, logs_package_manager,
+	{"diagnostic-package", "", 0, 0, package_options, package_manager_make,
 		{"a zip file of the Manager's for support, without secrets",
 			"サポート用にManagerの診断パッケージ (zip、機密情報なし) を作成する"}},
 	{"status", "", 0, 0, NULL, manager_status, {"the Manager at a glance", "Managerの概要"}},

@@ -17,7 +17,7 @@
 #include "archive/package.h"
 #include "cli/capture.h"
 #include "cli/cli.h"
-#include "cli/logs.h"
+#include "cli/package.h"
 #include "cli/text.h"
 #include "core/clock.h"
 #include "core/fs.h"
@@ -311,7 +311,7 @@ static char *usual_name(void)
 	return yg_str_format("yagura-agent-%s-%s.zip", host, when);
 }
 
-int logs_package_done(struct cli *cli, const char *path, json_t *contents)
+int package_done(struct cli *cli, const char *path, json_t *contents)
 {
 	static const char *const headings[][2] = {{"File", "ファイル"}, {"Size", "サイズ"},
 		{"Note", "備考"}};
@@ -347,7 +347,7 @@ int logs_package_done(struct cli *cli, const char *path, json_t *contents)
 	return ARGS_DONE;
 }
 
-int logs_package_agent(struct cli *cli)
+int package_agent(struct cli *cli)
 {
 	const char *given = args_get(&cli->args, "--out");
 	char *path YG_AUTO(mem) = given ? strdup(given) : usual_name();
@@ -372,5 +372,5 @@ int logs_package_agent(struct cli *cli)
 		(void)unlink(path);
 		return cli_fail(cli, &w.err);
 	}
-	return logs_package_done(cli, path, contents);
+	return package_done(cli, path, contents);
 }

@@ -12,7 +12,7 @@
 #include "archive/package.h"
 #include "cli/api.h"
 #include "cli/cli.h"
-#include "cli/logs.h"
+#include "cli/package.h"
 #include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -53,7 +53,7 @@ static char *usual_name(void)
 	return yg_str_format("yagura-manager-%s.zip", when);
 }
 
-int logs_package_manager(struct cli *cli)
+int package_manager_make(struct cli *cli)
 {
 	const char *given = args_get(&cli->args, "--out");
 	char *path YG_AUTO(mem) = given ? strdup(given) : usual_name();
@@ -71,5 +71,5 @@ int logs_package_manager(struct cli *cli)
 		(void)unlink(path);
 		return cli_fail(cli, &err);
 	}
-	return logs_package_done(cli, path, contents);
+	return package_done(cli, path, contents);
 }

@@ -303,10 +303,9 @@ void yg_logs_entry(struct yg_logs *logs, enum yg_logs_file file, enum yg_logs_le
 /* "<sentence> (<detail>) [<cause>]", English as the log is. */
 static void say_why(const struct yg_err *why, struct yg_buf *out)
 {
-	struct yg_err full = {0};
-	if (yg_cause_sentence(why->cause, why->msg, YG_LANG_EN, out, &full) < 0 ||
-		(why->cause[0] && yg_str_addf(out, &full, " [%s]", why->cause) < 0))
-		yg_log_err(YG_LOG_DEBUG, "update.log", &full);
+	struct yg_err full = {0}; /* what has no room is left out, and a message has a bound */
+	if (yg_cause_sentence(why->cause, why->msg, YG_LANG_EN, out, &full) == 0 && why->cause[0])
+		(void)!yg_str_addf(out, &full, " [%s]", why->cause);
 }
 
 void yg_logs_failure(struct yg_logs *logs, enum yg_logs_file file, const char *function,

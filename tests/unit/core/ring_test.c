@@ -68,6 +68,17 @@ static void add(struct yg_ring *ring, const char *line)
 	yg_ring_add(ring, line, strlen(line));
 }
 
+/* The number that a line ends with. */
+static uint64_t number_at(const char *text)
+{
+	char digits[16];
+	uint64_t value = 0;
+	struct yg_err err = {0};
+	assert_true(yg_str_put(digits, sizeof(digits), "%.*s", (int)strcspn(text, "\n"), text));
+	assert_int_equal(yg_str_u64(digits, UINT32_MAX, &value, &err), 0);
+	return value;
+}
+
 static void keeps_the_last_lines(void **state)
 {
 	(void)state;
@@ -91,9 +102,9 @@ static void keeps_the_last_lines(void **state)
 	assert_int_equal(strncmp(last, "line ", 5), 0);
 	assert_string_equal(last + len - strlen("line 19999\n"), "line 19999\n");
 	/* Without a gap. */
-	int at = (int)strtoul(last + 5, NULL, 10);
+	uint64_t at = number_at(last + 5);
 	for (const char *next = last; *next; next = strchr(next, '\n') + 1)
-		assert_int_equal(strtoul(next + 5, NULL, 10), at++);
+		assert_int_equal(number_at(next + 5), at++);
 	assert_int_equal(at, 20000);
 }
 
