@@ -97,7 +97,7 @@ static void learn(const struct work *w)
 		: yg_fs_open(w->state, "state/session/settings.json", &ignored);
 	if (fd >= 0 && yg_json_read(fd, 4u << 20, &settings, &ignored) == 0)
 		learn_json(settings);
-	if (yg_fs_read(w->root, CONF + 1, &text, &ignored) < 0 ||
+	if (yg_fs_read(w->root, &CONF[1], &text, &ignored) < 0 ||
 		yg_buf_add(&text, "", 1, &ignored) < 0)
 		return;
 	for (const char *at = (const char *)text.data; *at;) {
@@ -161,7 +161,7 @@ static void add_state(struct work *w)
 		"state/session/jobs.json", "state/session/settings.json", "state/policy.json",
 		"state/hold.json", "state/relay.json", "state/relay-set.json",
 		"state/session/spool"};
-	add_file(w, "agent.conf", w->root, CONF + 1);
+	add_file(w, "agent.conf", w->root, &CONF[1]);
 	for (size_t i = 0; i < YG_COUNT(files); i++)
 		add_file(w, files[i], w->state, files[i]);
 	add_file(w, "lib/set.json", w->state, "lib/set.json");
