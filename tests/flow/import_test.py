@@ -44,9 +44,10 @@ class Desk:
     def take(self, component, *words, **more):
         return self.do("import", self.repo, component, *words, **more)
 
-    def refused(self, component, *words, **more):
+    def refused(self, component, *words, cause=None, **more):
         answer = self.do("import", self.repo, component, *words, check=False, **more)
         assert "error" in answer, answer
+        assert cause is None or answer["error"]["cause"] == cause, answer
         return answer["error"]["message"]
 
     def content(self, component, version=None):
@@ -188,7 +189,7 @@ def test_shrunk(desk):
     feed = clamav(desk.folder / "feed")
     desk.take("am-pattern", feed)
     clamav(feed, drop=range(20, 40))
-    message = desk.refused("am-pattern", feed)
+    message = desk.refused("am-pattern", feed, cause="feed.shrunk")
     assert "the feed: shrank from 121 signatures to 81, by 33 %; want <= 20 %" in message
     assert desk.take("am-pattern", feed, "--max-shrink", 40, "--dry-run")["removed"] == 40
     forced = desk.take("am-pattern", feed, "--force")
@@ -202,18 +203,18 @@ def test_shrunk(desk):
 def test_cld_and_cvd(desk):
     files = {"daily.ndb": ndb("Test.A").encode(), "daily.cfg": b"", "COPYING": b"x", "daily.info": b"ClamAV-VDB:x\n"}
     feed = cld(desk.folder / "daily.cld", 27480, files)
-    assert "daily.cld: nobody can sign a .cld" in desk.refused("am-pattern", feed)
+    assert "daily.cld: nobody can sign a .cld" in desk.refused("am-pattern", feed, cause="feed.unsigned")
     first = desk.take("am-pattern", feed, "--unsigned")
     assert first["version"] == 27480 and sorted(desk.content("am-pattern")) == ["daily.ndb"]
     files["daily.ndb"] += ndb("Test.B").encode()
     older = cld(desk.folder / "old" / "daily.cld" if (desk.folder / "old").mkdir() is None else None, 27479, files)
-    assert "daily: version 27479 is older than 27480" in desk.refused("am-pattern", older, "--unsigned")
+    assert "daily: version 27479 is older than 27480" in desk.refused("am-pattern", older, "--unsigned", cause="feed.older")
     newer = cld(desk.folder / "daily.cld", 27482, files)
     assert desk.take("am-pattern", newer, "--unsigned")["version"] == 27482
     # A .cvd that ClamAV did not sign, and one that is none.
     forged = desk.folder / "daily.cvd"
     forged.write_bytes(newer.read_bytes()[:512] + gzip.compress(newer.read_bytes()[512:]))
-    assert "daily.cvd: its signature is not good" in desk.refused("am-pattern", forged, "--unsigned", "--force")
+    assert "daily.cvd: its signature is not good" in desk.refused("am-pattern", forged, "--unsigned", "--force", cause="feed.untrusted")
     # The same inside of an archive, where its file has another name while it is looked at.
     packed = tar(desk.folder / "mirror.tar", {"mirror/daily.cvd": forged.read_bytes()})
     assert "daily.cvd: its signature is not good" in desk.refused("am-pattern", packed, "--unsigned", "--force")

@@ -123,6 +123,12 @@ static void refusals(void **state)
 		if ((manifest == NULL) != (rows[i].error != NULL) ||
 			strncmp(err.msg, error, strlen(error)) != 0)
 			fail_msg("%zu: '%s', want '%s'", i, err.msg, error);
+		/* Whatever is wrong has a name that people are told. */
+		const char *cause = !rows[i].error      ? ""
+			: strstr(error, "newer Yagura") ? "content.newer"
+			: err.code == YG_ELIMIT         ? "content.limit"
+							: "content.format";
+		assert_string_equal(err.cause, cause);
 	}
 }
 

@@ -138,6 +138,8 @@ static void refusals(void **state)
 		assert_string_equal(err.msg, rows[i].msg);
 		assert_int_equal(err.code, rows[i].code);
 		assert_int_equal(r == 0, value != NULL);
+		if (rows[i].kind == YG_WIRE_COMMAND && rows[i].code == YG_EABSENT)
+			assert_string_equal(err.cause, "job.unsupported");
 	}
 }
 

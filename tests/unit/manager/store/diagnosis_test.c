@@ -135,6 +135,19 @@ static void what_computers_say(void **state)
 	want(&world, "");
 }
 
+/* A token has its day. */
+static void token_expired(void **state)
+{
+	WORLD(world);
+	struct yg_err err = {0};
+	struct agent late = {.hostname = "late"};
+	json_t *token YG_AUTO(yg_json) = person(&world, "tokens.create",
+		json_pack("{s:s, s:i}", "name", "short", "valid_s", 60));
+	world.store->now_s = yg_clock_now_s() + 3600;
+	assert_int_equal(activate_with(&world, text(token, "token"), "late", &late, &err), -1);
+	assert_string_equal(err.cause, "auth.token_expired");
+}
+
 static void the_plan(void **state)
 {
 	WORLD(world);
@@ -157,6 +170,6 @@ static void the_plan(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {BOTH(one_thing), BOTH(what_computers_say),
-		BOTH(the_plan)};
+		BOTH(token_expired), BOTH(the_plan)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
