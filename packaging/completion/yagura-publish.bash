@@ -8,7 +8,7 @@ _yagura_publish() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--token|--version|--warn-days|--wave|--waves) ((at++)) ;;
+		--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--ends|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--name|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--token|--version|--warn-days|--wave|--waves) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
@@ -16,7 +16,7 @@ _yagura_publish() {
 	case $previous in
 	--keys|--passphrase-file|--root-key-dir|--root-passphrase-file|--public-key|--out|--new-key-dir|--new-passphrase-file|--add|--sample-find|--sample-pass|--root) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--token|--version|--warn-days|--wave|--waves) COMPREPLY=() && return ;;
+	--abi-max|--abi-min|--add|--component|--days|--delta-time|--deltas|--description|--ends|--format|--from|--if-due|--keep|--key|--key-type|--keys|--lang|--level|--limit|--max-shrink|--name|--new-key-dir|--new-passphrase-file|--now|--out|--passphrase-file|--public-key|--reason|--role|--role-keys|--root|--root-days|--root-key-dir|--root-keys|--root-passphrase-file|--sample-find|--sample-pass|--since|--snapshot-days|--targets-days|--threshold|--timestamp-days|--token|--version|--warn-days|--wave|--waves) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'init' | 'init '*) options+=' --keys --passphrase-file --key-type --root-keys --threshold --root-key-dir --root-passphrase-file --plain-keys --public-key --role-keys --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
@@ -37,11 +37,12 @@ _yagura_publish() {
 	'verify' | 'verify '*) options+=' --warn-days --deep --root --now' ;;
 	'bundle' | 'bundle '*) options+=' --keys --passphrase-file --root-key-dir --root-passphrase-file --from --component --since --unpack --root --out --root-days --targets-days --snapshot-days --timestamp-days --now' ;;
 	'trust' | 'trust '*) options+=' --out' ;;
+	'make-licence' | 'make-licence '*) options+=' --keys --passphrase-file --out --now --name --ends' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'add-root bundle diff import init keys make-key prune release resign revoke-key rotate-key show show-root sign-root trust verify wave withdraw' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'add-root bundle diff import init keys make-key make-licence prune release resign revoke-key rotate-key show show-root sign-root trust verify wave withdraw' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
 		esac

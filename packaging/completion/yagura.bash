@@ -8,7 +8,7 @@ _yagura() {
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		word=${COMP_WORDS[at]}
 		case $word in
-		--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--parent|--policy|--relay-group|--role|--root|--text|--to|--token|--url|--uses|--valid) ((at++)) ;;
+		--bundle|--ca|--computer|--computers|--config|--daily|--every|--format|--from|--hourly|--id|--key|--kind|--lang|--level|--limit|--missed|--mode|--name|--out|--parent|--paths|--pins|--policy|--relay-group|--role|--root|--text|--to|--token|--url|--uses|--valid|--weekdays|--weekly|--window|--zone) ((at++)) ;;
 		-*) ;;
 		*) said+=("$word") ;;
 		esac
@@ -16,7 +16,7 @@ _yagura() {
 	case $previous in
 	--root|--ca|--config|--bundle|--out) mapfile -t COMPREPLY < <(compgen -f -- "$current") && return ;;
 	--lang) mapfile -t COMPREPLY < <(compgen -W 'en ja' -- "$current") && return ;;
-	--bundle|--ca|--computer|--computers|--config|--format|--from|--id|--key|--lang|--level|--limit|--name|--out|--parent|--policy|--relay-group|--role|--root|--text|--to|--token|--url|--uses|--valid) COMPREPLY=() && return ;;
+	--bundle|--ca|--computer|--computers|--config|--daily|--every|--format|--from|--hourly|--id|--key|--kind|--lang|--level|--limit|--missed|--mode|--name|--out|--parent|--paths|--pins|--policy|--relay-group|--role|--root|--text|--to|--token|--url|--uses|--valid|--weekdays|--weekly|--window|--zone) COMPREPLY=() && return ;;
 	esac
 	case "${said[*]}" in
 	'agent activate' | 'agent activate '*) options+=' --token --name' ;;
@@ -39,22 +39,29 @@ _yagura() {
 	'keys create' | 'keys create '*) options+=' --role' ;;
 	'relay-groups create' | 'relay-groups create '*) options+=' --parent --default' ;;
 	'relay-groups set' | 'relay-groups set '*) options+=' --name --parent --default' ;;
+	'alerts' | 'alerts '*) options+=' --all' ;;
+	'tasks create' | 'tasks create '*) options+=' --every --hourly --daily --weekly --weekdays --zone --kind --computers --relay-group --policy --all-computers --paths --window --missed --no-relays --enable --disable' ;;
+	'tasks set' | 'tasks set '*) options+=' --every --hourly --daily --weekly --weekdays --zone --kind --computers --relay-group --policy --all-computers --paths --window --missed --no-relays --enable --disable --name' ;;
+	'content set' | 'content set '*) options+=' --mode --pins' ;;
 	'policies set' | 'policies set '*) options+=' --name' ;;
 	'policies send' | 'policies send '*) options+=' --wait' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'agent components computers diagnose diagnostic-package events jobs keys policies relay-groups relays release-hold rollback scan settings status test tokens update' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'agent alerts components computers content diagnose diagnostic-package events expiry jobs keys licences policies relay-groups relays release-hold rollback scan settings status tasks test tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
 		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status test update' ;;
 		computers) words='delete' ;;
+		content) words='set' ;;
 		jobs) words='cancel' ;;
 		keys) words='create delete' ;;
+		licences) words='add add-key remove' ;;
 		policies) words='assign delete send set show' ;;
 		relay-groups) words='assign create delete set' ;;
 		relays) words='address off on own' ;;
+		tasks) words='create delete run set' ;;
 		tokens) words='create delete' ;;
 		esac
 		if [[ $words ]]; then

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "cli/agent.h"
+#include "cli/alerts.h"
 #include "cli/cli.h"
+#include "cli/content.h"
 #include "cli/diagnose.h"
 #include "cli/groups.h"
 #include "cli/jobs.h"
+#include "cli/licences.h"
 #include "cli/logs.h"
 #include "cli/manager.h"
 #include "cli/package.h"
 #include "cli/probe.h"
 #include "cli/settings.h"
+#include "cli/tasks.h"
 
 #define MANY ARGS_WORDS_MAX
 
@@ -16,6 +20,51 @@ static const struct args_option wait_only[] = {
 	{"--wait", NULL,
 		{"show progress, end with the job's outcome",
 			"進行状況を表示し、ジョブの結果で終了する"}},
+	{0},
+};
+
+static const struct args_option alerts[] = {
+	{"--all", NULL,
+		{"those that ended, too, with the reason", "終了したアラートも理由と共に表示する"}},
+	{0},
+};
+
+#define TASK_OPTIONS                                                                               \
+	{"--every", "SECONDS", {"so often", "実行間隔 (秒)"}},                                     \
+		{"--hourly", "MINUTE", {"at this minute of every hour", "毎時この分に実行する"}},  \
+		{"--daily", "HH:MM", {"every day at", "毎日この時刻に実行する"}},                  \
+		{"--weekly", "HH:MM",                                                              \
+			{"at, on the days of --weekdays", "--weekdaysの曜日のこの時刻に実行する"}}, \
+		{"--weekdays", "mon,thu", {"days for --weekly", "--weeklyの曜日"}},                \
+		{"--zone", "ZONE", {"time zone, as Asia/Tokyo; UTC",                               \
+					   "タイムゾーン (例 Asia/Tokyo、初期値 UTC)"}},           \
+		{"--kind", "KIND", {"update, scan or check; update",                               \
+					   "update、scan、check (初期値 update)"}},                \
+		{"--computers", "A,B", {"names or ids", "名前またはID"}},                          \
+		{"--relay-group", "G", {"computers of this group", "このRelayグループのコンピュータ"}}, \
+		{"--policy", "P", {"computers with this policy", "このポリシーのコンピュータ"}},   \
+		{"--all-computers", NULL,                                                          \
+			{"all; this is the default", "すべてのコンピュータ (初期値)"}},            \
+		{"--paths", "/A,/B", {"what a scan looks at", "検索の対象パス"}},                  \
+		{"--window", "SECONDS", {"spread the computers' starts over so long; 0",           \
+						"開始時刻を分散させる期間 (秒、初期値 0)"}},       \
+		{"--missed", "WHAT", {"when the Manager was not there: run or skip; run",          \
+					     "Managerの停止中に予定時刻を過ぎた場合: run、skip (初期値 run)"}}, \
+		{"--no-relays", NULL, {"only from what the relays have",                           \
+					      "Relayが持つコンテンツのみを使用する"}},         \
+		{"--enable", NULL, {"it runs; this is the default", "有効にする (初期値)"}},       \
+		{"--disable", NULL, {"it does not run", "無効にする"}}
+
+static const struct args_option tasks_create_options[] = {TASK_OPTIONS, {0}};
+
+static const struct args_option tasks_set_options[] = {
+	TASK_OPTIONS, {"--name", "NAME", {"another name", "新しい名前"}}, {0}};
+
+static const struct args_option content_options[] = {
+	{"--mode", "MODE",
+		{"latest, previous, pinned, or policy: what the policy says",
+			"latest、previous、pinned、policy (ポリシーに従う)"}},
+	{"--pins", "NAME=N,…", {"these versions of components", "コンポーネントの固定バージョン"}},
 	{0},
 };
 
@@ -267,6 +316,31 @@ const struct args_command cli_commands[] = {
 		{"let computers belong to it", "コンピュータにRelayグループを割り当てる"}},
 	{"relay-groups delete", "GROUP", 1, 1, NULL, groups_delete,
 		{"remove one that nothing belongs to", "使用されていないRelayグループを削除する"}},
+	{"alerts", "", 0, 0, alerts, alerts_list,
+		{"what lasts and wants a person", "対応が必要なアラート"}},
+	{"expiry", "", 0, 0, NULL, alerts_expiry,
+		{"everything that expires, the first first", "有効期限の一覧 (近い順)"}},
+	{"tasks", "", 0, 0, NULL, tasks_list, {"scheduled tasks", "予約タスクの一覧"}},
+	{"tasks create", "NAME", 1, 1, tasks_create_options, tasks_create,
+		{"a new one, with one of --every, --hourly, --daily and --weekly",
+			"予約タスクを作成する (--every、--hourly、--daily、--weeklyのいずれかを指定)"}},
+	{"tasks set", "TASK", 1, 1, tasks_set_options, tasks_change,
+		{"change what is named", "予約タスクを変更する"}},
+	{"tasks run", "TASK", 1, 1, NULL, tasks_run, {"run it now", "今すぐ実行する"}},
+	{"tasks delete", "TASK", 1, 1, NULL, tasks_delete, {"delete it", "予約タスクを削除する"}},
+	{"licences", "", 0, 0, NULL, licences_list,
+		{"licences, and the keys that may sign them", "ライセンスと署名用の鍵の一覧"}},
+	{"licences add", "FILE", 1, 1, NULL, licences_add,
+		{"add a licence file", "ライセンスファイルを追加する"}},
+	{"licences add-key", "FILE", 1, 1, NULL, licences_add_key,
+		{"a public key that may sign licences", "ライセンスに署名できる公開鍵を追加する"}},
+	{"licences remove", "ID", 1, 1, NULL, licences_remove,
+		{"a licence or a key", "ライセンスまたは鍵を削除する"}},
+	{"content", "", 0, 0, NULL, content_show,
+		{"what content computers should run", "コンピュータのコンテンツ指定の一覧"}},
+	{"content set", "COMPUTER...", 1, MANY, content_options, content_set,
+		{"newest, the one before, or pinned versions",
+			"最新、1つ前、または固定バージョンを指定する"}},
 	{"settings", "[NAME|NAME=VALUE]...", 0, MANY, NULL, settings_run,
 		{"show or change settings; @FILE takes a value from a file, @- from standard input",
 			"設定の表示、変更 (値 @FILE でファイル、@- で標準入力から指定)"}},

@@ -263,6 +263,28 @@ static int issue_server(struct ca *ca, const json_t *body, char **cert, struct y
 	return yg_x509_issue(ca->key, ca->cert, csr, &spec, cert, NULL, err);
 }
 
+static void told(void *ctx, json_t *result, const struct yg_err *err)
+{
+	(void)ctx;
+	(void)result;
+	if (err->code != YG_OK)
+		yg_log_err(YG_LOG_WARN, "ca.issued", err);
+}
+
+/* For the calendar of what expires; it is told again with the next one. */
+static void tell_issued(struct ca *ca, const json_t *body, const char *cert)
+{
+	struct yg_x509_info info;
+	struct yg_err err = {0};
+	char until[YG_CLOCK_TEXT];
+	const char *role = json_string_value(json_object_get(body, "role"));
+	if (!role || yg_x509_read(yg_bytes_of(cert), &info, &err) < 0)
+		return;
+	yg_clock_format(info.not_after_s, until);
+	call_store(&ca->store, "ca.issued",
+		json_pack("{s:s, s:s}", "role", role, "not_after", until), NULL, NULL, told, NULL);
+}
+
 static void server(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	struct ca *ca = ctx;
@@ -272,11 +294,13 @@ static void server(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		not_yet(ipc, msg->id);
 	else if (issue_server(ca, msg->body, &cert, &err) < 0)
 		yg_ipc_reply_err(ipc, msg->id, &err);
-	else
+	else {
+		tell_issued(ca, msg->body, cert);
 		yg_ipc_reply(ipc, msg->id,
 			json_pack("{s:o, s:s}", "certificate", chain(ca, cert), "ca_bundle",
 				ca->cert),
 			NULL, 0);
+	}
 }
 
 /* What the Manager is towards its relays, when it looks for new content there. */

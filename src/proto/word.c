@@ -93,6 +93,7 @@ static const struct {
 	{YG_WORDS_REASON, "relay", {"a relay is there", "Relayが利用可能になったため"}},
 	{YG_WORDS_REASON, "settings", {"the settings were changed", "設定が変更されたため"}},
 	{YG_WORDS_REASON, "deleted", {"it was deleted", "削除されたため"}},
+	{YG_WORDS_REASON, "expired", {"it has expired", "有効期限が切れたため"}},
 	{YG_WORDS_REASON, "renewed", {"it was renewed", "更新されたため"}},
 	{YG_WORDS_REASON, "newest", {"all have the newest", "すべて最新になったため"}},
 	{YG_WORDS_REASON, "the spool is full",

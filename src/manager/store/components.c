@@ -133,6 +133,10 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 		if (store_event(store, 20005, NULL, NULL, params, err) < 0)
 			return -1;
 	}
+	const json_t *ends = json_object_get(args, "expires");
+	char *expires YG_AUTO(mem) = json_is_object(ends) ? yg_json_text(ends) : NULL;
+	if (expires && store_fact_put(store, "newest_expires", expires, err) < 0)
+		return -1;
 	if (store_job_checked(store, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:b}", "changed", changed), out, err);

@@ -12,6 +12,7 @@
 #include "manager/store/diagnosis.h"
 #include "manager/store/diagnostics.h"
 #include "manager/store/groups.h"
+#include "manager/store/expiry.h"
 #include "manager/store/licences.h"
 #include "manager/store/store.h"
 #include "manager/store/tests.h"
@@ -38,6 +39,7 @@ const struct store_op store_ops[] = {
 	{"alerts.list", PEOPLE, false, op_alerts_list, false},
 	{"alerts.catalogue", PEOPLE, false, op_alerts_catalogue, false},
 	{"jobs.cancel", PEOPLE, true, op_jobs_cancel, false},
+	{"expiry.list", PEOPLE, false, op_expiry_list, false},
 	{"licences.list", PEOPLE, false, op_licences_list, false},
 	{"licences.add", PEOPLE, true, op_licences_add, false},
 	{"licences.key", PEOPLE, true, op_licences_key, false},
@@ -90,6 +92,7 @@ const struct store_op store_ops[] = {
 	{"secrets.get", STORE_CA, STORE_SYSTEM, false, op_secrets_get, false},
 	{"secrets.put", STORE_CA, STORE_SYSTEM, false, op_secrets_put, false},
 	{"ca.put", STORE_CA, STORE_SYSTEM, false, op_ca_put, false},
+	{"ca.issued", STORE_CA, STORE_SYSTEM, false, op_ca_issued, false},
 	{"ca.get", STORE_CA | STORE_SESSION | STORE_WEB | STORE_PARENT, STORE_SYSTEM, false,
 		op_ca_get, false},
 	{"content.settings", STORE_CONTENT, STORE_SYSTEM, false, op_content_settings, false},
@@ -334,6 +337,7 @@ void store_tick(struct store *store)
 	step(store, "store.groups", groups_tick);
 	step(store, "store.tasks", store_tasks_tick);
 	step(store, "store.licences", store_licences_tick);
+	step(store, "store.expiry", store_expiry_tick);
 	step(store, "store.alerts", store_alerts_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {

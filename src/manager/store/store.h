@@ -67,6 +67,7 @@ struct store {
 	json_t *tests;        /* what else it is asked then: [{id, what}]; NULL: nothing */
 	int64_t next_clean_s; /* when old events are looked for next */
 	int64_t next_alerts_s; /* when computers are looked at for alerts next */
+	int64_t next_expiry_s; /* when the calendar of what expires is looked at next */
 };
 
 /* Open and migrate the database, make what every Manager has (id, default policy).
@@ -241,6 +242,8 @@ STORE_OP(op_jobs_create);
 STORE_OP(op_alerts_list);
 STORE_OP(op_alerts_catalogue);
 STORE_OP(op_jobs_cancel);
+STORE_OP(op_expiry_list);
+STORE_OP(op_ca_issued);
 STORE_OP(op_licences_list);
 STORE_OP(op_licences_add);
 STORE_OP(op_licences_key);

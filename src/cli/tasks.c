@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include "cli/tasks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/ask.h"
+#include "cli/text.h"
+#include "core/json.h"
+#include "core/str.h"
+
+/* "daily 03:30 Asia/Tokyo". A new string. */
+static char *schedule_text(const json_t *schedule)
+{
+	const char *type = ask_member(schedule, "type");
+	char *days YG_AUTO(mem) = text_value(json_object_get(schedule, "weekdays"), YG_LANG_EN);
+	if (strcmp(type, "every") == 0)
+		return yg_str_format("every %lld",
+			json_integer_value(json_object_get(schedule, "seconds")));
+	if (strcmp(type, "hourly") == 0)
+		return yg_str_format("hourly :%02lld",
+			json_integer_value(json_object_get(schedule, "minute")));
+	const char *zone = ask_member(schedule, "zone");
+	return yg_str_format("%s %s%s%s %s", type, ask_member(schedule, "at"),
+		strcmp(type, "weekly") == 0 ? " " : "", strcmp(type, "weekly") == 0 ? days : "",
+		*zone ? zone : "UTC");
+}
+
+int tasks_list(struct cli *cli)
+{
+	static const struct show_column columns[] = {
+		{"name", {"Name", "名前"}},
+		{"kind", {"Kind", "種類"}},
+		{"when", {"When", "予定"}},
+		{"target.type", {"For", "対象"}},
+		{"enabled", {"Enabled", "有効"}},
+		{"next_run", {"Next", "次回"}},
+		{"last_run", {"Last", "前回"}},
+		{"last_state", {"Came to", "結果"}},
+		{"id", {"Id", "ID"}},
+	};
+	json_t *answer YG_AUTO(yg_json) = NULL;
+	int code = ask_all(cli, "tasks", &answer);
+	if (code != ARGS_DONE)
+		return code;
+	if (cli->json)
+		return cli_json(answer);
+	json_t *items = json_object_get(answer, "items");
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		json_t *item = json_array_get(items, i);
+		char *when YG_AUTO(mem) = schedule_text(json_object_get(item, "schedule"));
+		(void)json_object_set_new(item, "when", json_string(when));
+	}
+	return show_list(cli, items, columns, YG_COUNT(columns));
+}
+
+/* "mon,thu" as an array. */
+static json_t *split(const char *text)
+{
+	json_t *list = json_array();
+	while (*text) {
+		size_t len = strcspn(text, ",");
+		(void)json_array_append_new(list, json_stringn(text, len));
+		text += len + (text[len] == ',');
+	}
+	return list;
+}
+
+static int number(struct cli *cli, const char *option, const char *name, json_t *body,
+	struct yg_err *err)
+{
+	const char *text = args_get(&cli->args, option);
+	uint64_t value = 0;
+	if (!text)
+		return 0;
+	if (yg_str_u64(text, INT32_MAX, &value, err) < 0)
+		return yg_wrap(err, "%s", option);
+	(void)json_object_set_new(body, name, json_integer((json_int_t)value));
+	return 0;
+}
+
+static int schedule(struct cli *cli, json_t *body, struct yg_err *err)
+{
+	static const struct {
+		const char *option, *type;
+	} kinds[] = {{"--every", "every"}, {"--hourly", "hourly"}, {"--daily", "daily"},
+		{"--weekly", "weekly"}};
+	const char *zone = args_get(&cli->args, "--zone");
+	const char *days = args_get(&cli->args, "--weekdays");
+	json_t *made YG_AUTO(yg_json) = json_object();
+	size_t count = 0;
+	for (size_t i = 0; i < YG_COUNT(kinds); i++) {
+		const char *text = args_get(&cli->args, kinds[i].option);
+		if (!text)
+			continue;
+		count++;
+		(void)json_object_set_new(made, "type", json_string(kinds[i].type));
+		if (i >= 2)
+			(void)json_object_set_new(made, "at", json_string(text));
+		else if (number(cli, kinds[i].option, i == 0 ? "seconds" : "minute", made, err) < 0)
+			return -1;
+	}
+	if (count > 1)
+		return yg_fail(err, YG_EFORMAT,
+			cli_say(cli, "want one of --every, --hourly, --daily and --weekly",
+				"--every、--hourly、--daily、--weeklyのうち1つを指定してください"));
+	if (count == 0 && (zone || days))
+		return yg_fail(err, YG_EFORMAT,
+			cli_say(cli, "--zone and --weekdays go with --daily or --weekly",
+				"--zoneと--weekdaysは--dailyまたは--weeklyと共に指定してください"));
+	if (zone)
+		(void)json_object_set_new(made, "zone", json_string(zone));
+	if (days)
+		(void)json_object_set_new(made, "weekdays", split(days));
+	return count == 0 || json_object_set(body, "schedule", made) == 0
+		? 0
+		: yg_fail(err, YG_ESYSTEM, "out of memory");
+}
+
+static int target(struct cli *cli, json_t *body, struct yg_err *err)
+{
+	static const struct {
+		const char *option, *type, *what;
+	} kinds[] = {{"--relay-group", "group", "relay-groups"},
+		{"--policy", "policy", "policies"}};
+	const char *computers = args_get(&cli->args, "--computers");
+	if (computers) {
+		json_t *ids = ask_computers(cli, computers, 0, 0, err);
+		return ids &&
+				json_object_set_new(body, "target",
+					json_pack("{s:s, s:o}", "type", "computers", "computers",
+						ids)) == 0
+			? 0
+			: -1;
+	}
+	for (size_t i = 0; i < YG_COUNT(kinds); i++) {
+		const char *text = args_get(&cli->args, kinds[i].option);
+		char *id YG_AUTO(mem) = NULL;
+		if (!text)
+			continue;
+		if (ask_resolve(cli, kinds[i].what, text, &id, err) < 0)
+			return -1;
+		return json_object_set_new(body, "target",
+			json_pack("{s:s, s:s}", "type", kinds[i].type, "id", id));
+	}
+	if (args_get(&cli->args, "--all-computers"))
+		return json_object_set_new(body, "target", json_pack("{s:s}", "type", "all"));
+	return 0;
+}
+
+/* What the options say. *misused: it was the command line's fault. */
+static int body_of(struct cli *cli, json_t *body, bool *misused, struct yg_err *err)
+{
+	static const struct {
+		const char *option, *name, *value; /* value NULL: the option's own */
+	} texts[] = {{"--kind", "kind", NULL}, {"--missed", "missed", NULL}};
+	for (size_t i = 0; i < YG_COUNT(texts); i++) {
+		const char *text = args_get(&cli->args, texts[i].option);
+		if (text)
+			(void)json_object_set_new(body, texts[i].name, json_string(text));
+	}
+	const char *paths = args_get(&cli->args, "--paths");
+	if (paths)
+		(void)json_object_set_new(body, "paths", split(paths));
+	if (args_get(&cli->args, "--no-relays"))
+		(void)json_object_set_new(body, "relays", json_false());
+	if (args_get(&cli->args, "--enable") || args_get(&cli->args, "--disable"))
+		(void)json_object_set_new(body, "enabled",
+			json_boolean(args_get(&cli->args, "--enable") != NULL));
+	*misused = true;
+	if (number(cli, "--window", "window_s", body, err) < 0 || schedule(cli, body, err) < 0)
+		return -1;
+	*misused = false;
+	return target(cli, body, err);
+}
+
+static int send(struct cli *cli, const char *method, char *path, json_t *body)
+{
+	json_t *answer YG_AUTO(yg_json) = NULL;
+	int code = ask_manager(cli, method, path, body, &answer);
+	if (code != ARGS_DONE)
+		return code;
+	if (cli->json)
+		return cli_json(answer);
+	char *next YG_AUTO(mem) = text_value(json_object_get(answer, "next_run"), cli->lang);
+	(void)printf(cli_say(cli, "%s: next run %s\n", "%s: 次回の実行 %s\n"),
+		ask_member(answer, "name"), *next ? next : "-");
+	return ARGS_DONE;
+}
+
+int tasks_create(struct cli *cli)
+{
+	struct yg_err err = {0};
+	bool misused = false;
+	json_t *body YG_AUTO(yg_json) = json_pack("{s:s}", "name", cli->args.words[0]);
+	if (body_of(cli, body, &misused, &err) < 0)
+		return misused ? ask_misuse(cli, &err) : cli_fail(cli, &err);
+	return send(cli, "POST", yg_str_format("tasks"), json_incref(body));
+}
+
+/* The id of the task that the first word names. */
+static int find(struct cli *cli, char **id)
+{
+	struct yg_err err = {0};
+	if (ask_resolve(cli, "tasks", cli->args.words[0], id, &err) == 0)
+		return ARGS_DONE;
+	if (err.code != YG_EABSENT)
+		return cli_fail(cli, &err);
+	err = (struct yg_err){0};
+	(void)yg_fail(&err, YG_EABSENT,
+		cli_say(cli, "there is no task '%s'", "予約タスク '%s' はありません"),
+		cli->args.words[0]);
+	return cli_fail(cli, &err);
+}
+
+int tasks_change(struct cli *cli)
+{
+	struct yg_err err = {0};
+	bool misused = false;
+	char *id YG_AUTO(mem) = NULL;
+	json_t *body YG_AUTO(yg_json) = json_object();
+	if (body_of(cli, body, &misused, &err) < 0)
+		return misused ? ask_misuse(cli, &err) : cli_fail(cli, &err);
+	const char *name = args_get(&cli->args, "--name");
+	if (name)
+		(void)json_object_set_new(body, "name", json_string(name));
+	int code = find(cli, &id);
+	return code == ARGS_DONE ? send(cli, "PATCH", ask_path("tasks", id), json_incref(body))
+				 : code;
+}
+
+int tasks_delete(struct cli *cli)
+{
+	char *id YG_AUTO(mem) = NULL;
+	int code = find(cli, &id);
+	if (code != ARGS_DONE)
+		return code;
+	cli->args.words[0] = id;
+	return ask_remove(cli, "tasks");
+}
+
+int tasks_run(struct cli *cli)
+{
+	char *id YG_AUTO(mem) = NULL;
+	json_t *answer YG_AUTO(yg_json) = NULL;
+	int code = find(cli, &id);
+	if (code != ARGS_DONE)
+		return code;
+	code = ask_manager(cli, "POST", yg_str_format("tasks/%s/run", id), json_object(), &answer);
+	if (code != ARGS_DONE)
+		return code;
+	if (cli->json)
+		return cli_json(answer);
+	const char *job = ask_member(answer, "job");
+	(void)printf("%s\n", *job ? job : cli_say(cli, "Started", "開始しました"));
+	return ARGS_DONE;
+}
