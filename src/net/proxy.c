@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "core/str.h"
+#include "net/url.h"
 
 static const struct {
 	const char *scheme;
@@ -61,6 +62,8 @@ static int fill(CURLU *url, struct yg_proxy_at *out, struct yg_err *err)
 	out->names = kinds[i].names;
 	size_t len = host ? strlen(host) : 0;
 	bool brackets = len > 2 && host[0] == '[' && host[len - 1] == ']';
+	if (len != 0 && strspn(host, YG_URL_HOST_CHARS) != len)
+		return bad("the host has a character that host names do not have", err);
 	if (len == 0 ||
 		!yg_str_put(out->host, sizeof(out->host), "%.*s", (int)(brackets ? len - 2 : len),
 			brackets ? host + 1 : host) ||
@@ -81,6 +84,12 @@ int yg_proxy_parse(const char *text, struct yg_proxy_at *out, struct yg_err *err
 	for (const char *at = text; *at; at++)
 		if (*at <= ' ' || *at > '~')
 			return bad("want no spaces, control or non-ASCII characters", err);
+	const char *authority = strstr(text, "://") ? strstr(text, "://") + 3 : text;
+	const size_t len = strcspn(authority, "/?#");
+	const char *host = memrchr(authority, '@', len);
+	host = host ? host + 1 : authority;
+	if (memchr(host, '%', len - (size_t)(host - authority)))
+		return bad("want no '%' in the host", err);
 	CURLUcode code = curl_url_set(url, CURLUPART_URL, text,
 		CURLU_NON_SUPPORT_SCHEME | CURLU_DEFAULT_SCHEME);
 	if (code != CURLUE_OK)

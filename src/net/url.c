@@ -7,9 +7,6 @@
 #include "core/mem.h"
 #include "core/str.h"
 
-/* Of names and of addresses. */
-#define HOST_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]"
-
 static inline void curlu_free_at(CURLU **at)
 {
 	curl_url_cleanup(*at);
@@ -58,7 +55,7 @@ static int fill(CURLU *parsed, const char *text, struct yg_url *out, struct yg_e
 		return bad(text, "too long", err);
 	size_t host_len = strlen(host);
 	bool brackets = host[0] == '[' && host[host_len - 1] == ']';
-	if (strspn(host, HOST_CHARS) != host_len)
+	if (strspn(host, YG_URL_HOST_CHARS) != host_len)
 		return bad(text, "the host has a character that host names do not have", err);
 	if (!yg_str_put(out->host, sizeof(out->host), "%.*s",
 		    (int)(brackets ? host_len - 2 : host_len), brackets ? host + 1 : host))

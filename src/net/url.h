@@ -10,6 +10,9 @@
 
 #define YG_URL_MAX 1024 /* bytes, with the terminator */
 
+/* Of names and of addresses. */
+#define YG_URL_HOST_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:[]"
+
 struct yg_url {
 	bool https;
 	bool unchecked; /* it ended with "//": certificates of this one are not checked */
