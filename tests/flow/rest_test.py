@@ -92,6 +92,27 @@ def test_every_operation(api):
     assert {**after, "update": before["update"]} == before
     assert after["update"]["timeout_s"] == before["update"]["timeout_s"]
 
+    secret = api("PATCH", "/settings", {"proxy": {"manager": {"password": "hidden"}}, "update": before["update"]}, want=200)
+    assert secret["proxy"]["manager"]["password"] == "set"
+    assert api("PATCH", "/settings", secret, want=200) == secret  # what was read may be sent back
+    assert "hidden" not in json.dumps(api("GET", "/events?id=150", want=200))
+    assert refusal(api, "PATCH", "/settings", {"source": {"ca": "no PEM"}})["message"].startswith("source.ca: want PEM certificates")
+    assert refusal(api, "PATCH", "/settings", {"proxy": {"manager": {"url": "http://a:b@c:1"}}})["message"].startswith(
+        "proxy.manager.url: want no user and no password in it")
+
+    group = api("POST", "/relay-groups", {"name": "site"}, want=201)
+    below = api("POST", "/relay-groups", {"name": "below", "parent": group["id"]}, want=201)
+    assert [g["name"] for g in api("GET", "/relay-groups", want=200)["items"]] == ["default", "below", "site"]
+    first = api("GET", "/relay-groups?limit=2", want=200)
+    assert [g["name"] for g in api("GET", f"/relay-groups?limit=2&cursor={first['next']}", want=200)["items"]] == ["site"]
+    assert api("GET", f"/relay-groups/{below['id']}", want=200)["parent"]["name"] == "site"
+    assert refusal(api, "PATCH", f"/relay-groups/{group['id']}", {"parent": below["id"]}, want=409)["code"] == "conflict"
+    assert refusal(api, "DELETE", f"/relay-groups/{group['id']}", want=409)["code"] == "conflict"
+    api("PATCH", f"/relay-groups/{below['id']}", {"parent": "", "name": "beside"}, want=200)
+    api("DELETE", f"/relay-groups/{group['id']}", want=204)
+    refusal(api, "GET", f"/relay-groups/{group['id']}", want=404)
+    refusal(api, "PATCH", f"/computers/{NOBODY}", {"relay_on": None, "relay_group": below["id"]}, want=404)
+
     token = api("POST", "/tokens", {"name": "t", "uses": 3}, want=201)
     assert re.fullmatch(r"yg1\.[0-9a-f]{64}\.[A-Za-z0-9_-]{43}", token["token"])
     listed = api("GET", "/tokens", want=200)["items"]

@@ -90,48 +90,62 @@ static int balance(const json_t *all, json_t **relays, struct yg_err *err)
 	return store_give(json_pack("[{s:s, s:[s]}]", "id", "", "urls", url), relays, err);
 }
 
+/* What everybody gets. */
+static int common(struct store *store, const json_t *all, const struct groups_place *place,
+	const char *computer, bool relay, json_t *out, struct yg_err *err)
+{
+	bool direct = settings_number(all, "direct_fallback") != 0;
+	json_t *relays YG_AUTO(yg_json) = NULL;
+	json_t *ways = NULL;
+	json_t *licences = NULL;
+	json_t *content = NULL;
+	if (groups_relays(store, place->serving, computer, &relays, err) < 0 ||
+		balance(all, &relays, err) < 0 ||
+		set(out, "relay_group", json_string(place->name), err) < 0 ||
+		set(out, "relays", json_incref(relays), err) < 0 ||
+		set(out, "source", relay || direct ? source_of(all) : json_null(), err) < 0 ||
+		set(out, "direct_fallback", json_boolean(direct), err) < 0 ||
+		proxies(store, all, relay, direct, &ways, err) < 0 ||
+		set(out, "proxies", ways, err) < 0 ||
+		set(out, "update", limits(all, "update"), err) < 0 ||
+		store_licences_for_agent(store, &licences, err) < 0 ||
+		set(out, "licences", licences, err) < 0 ||
+		store_content_for_agent(store, computer, &content, err) < 0 ||
+		set(out, "content", content, err) < 0)
+		return -1;
+	return 0;
+}
+
+/* What a relay gets besides: whom it takes from, and what it is to have. */
+static int for_relay(struct store *store, const json_t *all, const struct groups_place *place,
+	const char *computer, json_t *out, struct yg_err *err)
+{
+	json_t *parents = NULL;
+	json_t *served = NULL;
+	if (groups_relays(store, place->above, computer, &parents, err) < 0 ||
+		set(out, "parents", parents, err) < 0 ||
+		set(out, "relay_update", limits(all, "relay_update"), err) < 0 ||
+		store_content_served(store, &served, err) < 0 || set(out, "serve", served, err) < 0)
+		return -1;
+	return 0;
+}
+
 int store_settings_for_agent(struct store *store, const char *computer, bool relay, json_t **out,
 	struct yg_err *err)
 {
 	struct groups_place place;
 	json_t *all YG_AUTO(yg_json) = NULL;
-	json_t *relays YG_AUTO(yg_json) = NULL;
-	json_t *parents YG_AUTO(yg_json) = NULL;
-	json_t *ways YG_AUTO(yg_json) = NULL;
+	json_t *made YG_AUTO(yg_json) = json_object();
 	if (settings_read(store, &all, err) < 0 || groups_place(store, computer, &place, err) < 0)
 		return -1;
-	bool direct = settings_number(all, "direct_fallback") != 0;
 	relay = relay || place.decided == GROUPS_ON;
-	if (groups_relays(store, place.serving, computer, &relays, err) < 0 ||
-		balance(all, &relays, err) < 0 ||
-		proxies(store, all, relay, direct, &ways, err) < 0)
-		return -1;
-
-	json_t *made YG_AUTO(yg_json) = json_pack("{s:s, s:O, s:b, s:O, s:o}", "relay_group",
-		place.name, "relays", relays, "direct_fallback", direct, "proxies", ways, "update",
-		limits(all, "update"));
-	if (!made || set(made, "source", relay || direct ? source_of(all) : json_null(), err) < 0)
-		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (relay &&
-		(groups_relays(store, place.above, computer, &parents, err) < 0 ||
-			set(made, "parents", json_incref(parents), err) < 0 ||
-			set(made, "relay_update", limits(all, "relay_update"), err) < 0))
-		return -1;
-	if (place.decided != GROUPS_OWN &&
-		set(made, "relay", json_pack("{s:b}", "on", place.decided == GROUPS_ON), err) < 0)
-		return -1;
-	json_t *licences YG_AUTO(yg_json) = NULL;
-	json_t *content YG_AUTO(yg_json) = NULL;
-	json_t *served YG_AUTO(yg_json) = NULL;
-	if (store_licences_for_agent(store, &licences, err) < 0 ||
-		set(made, "licences", json_incref(licences), err) < 0 ||
-		store_content_for_agent(store, computer, &content, err) < 0 ||
-		set(made, "content", json_incref(content), err) < 0 ||
-		(relay && (store_content_served(store, &served, err) < 0 ||
-				  set(made, "serve", json_incref(served), err) < 0)))
-		return -1;
 	const char *level = settings_text(all, "log.level");
-	if (level[0] != '\0' && set(made, "log", json_pack("{s:s}", "level", level), err) < 0)
+	if (common(store, all, &place, computer, relay, made, err) < 0 ||
+		(relay && for_relay(store, all, &place, computer, made, err) < 0) ||
+		(place.decided != GROUPS_OWN &&
+			set(made, "relay", json_pack("{s:b}", "on", place.decided == GROUPS_ON),
+				err) < 0) ||
+		(level[0] != '\0' && set(made, "log", json_pack("{s:s}", "level", level), err) < 0))
 		return -1;
 	*out = yg_take(made);
 	return 0;

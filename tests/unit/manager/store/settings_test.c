@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
 #include "manager/store/settings.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -348,6 +349,53 @@ static void given(void **state)
 	assert_int_equal(number(at(server, "settings.relay_update"), "tries"), 9);
 }
 
+/* All that the whole example has is sent, as the same kinds of values. */
+static void as_the_example(void **state)
+{
+	WORLD(world);
+	const char *root = getenv("YAGURA_SOURCE_ROOT");
+	if (!root)
+		skip();
+	struct yg_err err = {0};
+	char *path YG_AUTO(mem) = yg_str_format("%s/src/proto/examples/settings-all.json", root);
+	struct yg_buf bytes YG_AUTO(yg_buf) = YG_BUF(65536);
+	json_t *example YG_AUTO(yg_json) = NULL;
+	assert_int_equal(yg_fs_read(AT_FDCWD, path, &bytes, &err), 0);
+	assert_int_equal(yg_json_parse(yg_buf_bytes(&bytes), 65536, &example, &err), 0);
+
+	struct agent relay;
+	give_key(&world, 'k');
+	activate(&world, &relay, "relay", true);
+	json_decref(person(&world, "computers.update",
+		json_pack("{s:s, s:b}", "id", relay.id, "relay_on", 1)));
+	json_decref(set(&world, "log.level", json_string("info")));
+	json_decref(set(&world, "direct_fallback", json_true()));
+	json_decref(set(&world, "proxy.agent_relay.url", json_string("http://p:1")));
+	json_decref(set(&world, "proxy.relay_source.url", json_string("http://p:1")));
+	json_t *reply YG_AUTO(yg_json) = heartbeat(&world, &relay);
+	const json_t *sent = json_object_get(reply, "settings");
+	const char *name;
+	json_t *value;
+	json_object_foreach(example, name, value)
+	{
+		const json_t *have = json_object_get(sent, name);
+		if (!have || json_typeof(have) != json_typeof(value))
+			fail_msg("%s: want %s, have %s", name, yg_json_kind(value),
+				yg_json_kind(have));
+		const char *inner;
+		json_t *part;
+		json_object_foreach(value, inner, part)
+		{
+			const json_t *there = json_object_get(have, inner);
+			if (strcmp(inner, "pins") != 0 &&
+				(!there || json_typeof(there) != json_typeof(part)))
+				fail_msg("%s.%s: want %s, have %s", name, inner, yg_json_kind(part),
+					yg_json_kind(there));
+		}
+	}
+	assert_int_equal(json_object_size(sent), json_object_size(example));
+}
+
 /* A source whose certificate is not checked is an alert for as long (T13). */
 static void unchecked(void **state)
 {
@@ -401,6 +449,7 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(values), BOTH(authorities),
-		BOTH(passwords), BOTH(bound), BOTH(given), BOTH(unchecked), BOTH(names)};
+		BOTH(passwords), BOTH(bound), BOTH(given), BOTH(as_the_example), BOTH(unchecked),
+		BOTH(names)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
