@@ -73,6 +73,7 @@ def test_every_operation(api):
 
     api("GET", "/jobs?state=running", want=200)
     refusal(api, "GET", f"/jobs/{NOBODY}", want=404)
+    refusal(api, "POST", f"/jobs/{NOBODY}/cancel", want=404)
     job = api("POST", "/jobs", {"kind": "update", "computers": "all"})
     if "id" in job:
         api("GET", f"/jobs/{job['id']}", want=200)
