@@ -57,6 +57,7 @@ static const struct {
 	{"name", {"name", "名前"}},
 	{"new_files", {"new files", "新しいファイル"}},
 	{"new_key", {"new key", "新しい鍵"}},
+	{"issued", {"issued", "発行日時"}},
 	{"licence", {"licence", "ライセンス"}},
 	{"next", {"expires next", "次に期限が切れるロール"}},
 	{"note", {"note", "注記"}},
