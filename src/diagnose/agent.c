@@ -186,10 +186,14 @@ static void look_at_engine(struct yg_diagnosis *d, const json_t *status)
 			(long long)json_integer_value(json_object_get(engine, "signatures")));
 		return;
 	}
-	const char *named = member(engine, "cause");
-	const char *cause = yg_cause_find(named) ? named
-		: strcmp(state, "none") == 0     ? "engine.absent"
-						 : "engine.offline";
+	/* The reason is a cause; without one it is on its way. */
+	if (strcmp(state, "offline") == 0 && !*reason) {
+		yg_diagnosis_unknown(d, "engine", "it is starting");
+		return;
+	}
+	const char *cause = yg_cause_find(reason) ? reason
+		: strcmp(state, "none") == 0      ? "engine.absent"
+						  : "engine.offline";
 	yg_diagnosis_bad(d, "engine", cause, "%s%s%s", state, *reason ? ": " : "", reason);
 }
 

@@ -208,6 +208,8 @@ def test_a_crash_loop_goes_back_by_itself(alone):
     status = parts.until("the engine", lambda: (lambda s: s if s["engine"]["state"] == "online" else None)(
         alone.agent.status()))
     assert status["hold"]["set"] == bad and status["state"] == "protected"
+    told = json.loads(parts.run("yagura", "--json", "--root", alone.agent.root, "agent", "events", "--limit", "100"))
+    assert "engine.crash" in {event["params"].get("cause") for event in told["items"]}
 
 
 def test_a_source_that_is_not_there_has_one_name(alone):

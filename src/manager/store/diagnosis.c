@@ -116,10 +116,10 @@ static int look_at_computers(struct store *store, struct yg_diagnosis *d, struct
 			look_at_relay(d, name, online, status);
 		else if (!online)
 			yg_diagnosis_bad(d, "computers", "computer.offline", "%s", name);
-		if (online && json_is_object(engine) &&
-			strcmp(member(engine, "state"), "offline") == 0)
-			yg_diagnosis_bad(d, "engine", "engine.offline", "%s: %s", name,
-				member(engine, "reason"));
+		const char *reason = member(engine, "reason");
+		if (online && *reason && strcmp(member(engine, "state"), "offline") == 0)
+			yg_diagnosis_bad(d, "engine",
+				yg_cause_find(reason) ? reason : "engine.offline", "%s", name);
 	}
 	if (more == 0 && away == 0)
 		yg_diagnosis_good(d, "computers", "%lld, all online", (long long)count);
