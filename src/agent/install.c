@@ -135,7 +135,7 @@ static void on_cancel(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 	if (yg_json_str(msg->body, "job", 128, &job, &err) < 0)
 		yg_log_err(YG_LOG_WARN, "install.cancel", &err);
 	else
-		install_run_cancel(ctx, job);
+		install_run_ask_cancel(ctx, job);
 }
 
 static void reply_outcome(struct install *in, uint32_t id, const struct yg_err *err,
@@ -284,7 +284,7 @@ static void peer_gone(void *ctx, struct yg_ipc *ipc)
 	struct install *in = ctx;
 	if (ipc == in->session) {
 		in->session = NULL;
-		install_run_session_gone(in);
+		install_run_ask_gone(in);
 	} else if (ipc == in->walk) {
 		in->walk = NULL;
 	} else if (ipc == in->relay) {
@@ -308,7 +308,7 @@ void install_link(void *self, const char *peer, const char *tag, int fd)
 	struct install *in = self;
 	int owned YG_AUTO(fd) = fd;
 	if (strcmp(peer, "session") == 0) {
-		install_run_session_gone(in);
+		install_run_ask_gone(in);
 		link_peer(in, &in->session, peer, yg_take_fd(owned), from_session);
 		if (in->session) {
 			flush_events(in);
@@ -430,7 +430,7 @@ void install_stop(void *self)
 	struct install *in = self;
 	if (!in)
 		return;
-	install_run_free(in);
+	install_run_ask_free(in);
 	install_back_free(in);
 	install_engine_free_all(in);
 	install_asked_lost(in, NULL);

@@ -117,9 +117,9 @@ void install_run_helper_link(struct install *in, const char *peer, const char *t
 /* Nobody wants the result of this job any more: its run ends, unless others wait for it, or it is about to go
  * live. The result says how it ended.
  */
-void install_run_cancel(struct install *in, const char *job);
-void install_run_session_gone(struct install *in);
-void install_run_free(struct install *in);
+void install_run_ask_cancel(struct install *in, const char *job);
+void install_run_ask_gone(struct install *in);
+void install_run_ask_free(struct install *in);
 json_t *install_run_updated(const struct yg_set *from, const struct yg_set *to);
 
 /* ---- what a relay serves (install_mirror.c) ---- */

@@ -247,6 +247,25 @@ static const char *after_repair(struct install_run *r, const struct install_wait
 	return "; the set before stays damaged, and cannot be gone back to";
 }
 
+static const char *text_of(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+	return text ? text : "";
+}
+
+/* Where it has come from, or whose failure is told. */
+static const char *answered_by(const struct install_run *r)
+{
+	size_t i;
+	json_t *one;
+	if (r->run.outcome != YG_JOB_FAILED)
+		return install_run_source_url(r);
+	json_array_foreach(r->tried, i,
+		one) if (strcmp(text_of(one, "cause"), r->run.err.cause) == 0 &&
+		strcmp(text_of(one, "detail"), r->run.err.msg) == 0) return text_of(one, "url");
+	return install_run_source_url(r);
+}
+
 static void answer(struct install_run *r, const struct install_waiter *waiter)
 {
 	char lib[YG_SHA256_TEXT];
@@ -258,31 +277,17 @@ static void answer(struct install_run *r, const struct install_waiter *waiter)
 		    after_repair(r, waiter)))
 		memcpy(text, r->run.err.msg, sizeof(r->run.err.msg));
 	json_t *updated = r->run.changed ? install_run_updated(r->from, r->set) : json_array();
-	/* Where it has come from, or where it got furthest. */
-	const json_t *last = json_array_get(r->tried, json_array_size(r->tried) - 1);
-	const char *url = json_string_value(json_object_get(last, "url"));
-	bool failed = r->run.outcome == YG_JOB_FAILED && url;
 	yg_ipc_reply(r->in->session, waiter->id,
 		json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:O}", "outcome",
 			yg_job_outcome_name(r->run.outcome), "set", set, "updated", updated,
-			"cause", r->run.err.cause, "sentence", text, "source",
-			failed ? url : install_run_source_url(r), "seconds",
-			(json_int_t)((yg_clock_mono_ms() - r->began_ms) / 1000), "bytes",
+			"cause", r->run.err.cause, "sentence", text, "source", answered_by(r),
+			"seconds", (json_int_t)((yg_clock_mono_ms() - r->began_ms) / 1000), "bytes",
 			(json_int_t)r->came_bytes, "requests", (json_int_t)r->requests, "tried",
 			r->tried),
 		NULL, 0);
 }
 
-static void waiter_free(struct install_waiter *waiter)
-{
-	if (waiter->bundle >= 0)
-		(void)close(waiter->bundle);
-	json_decref(waiter->body);
-	free(waiter->prefix);
-	free(waiter);
-}
-
-static void run_free(struct install_run *r)
+void install_run_free(struct install_run *r)
 {
 	install_run_helper_end(r);
 	yg_timer_free(r->pause);
@@ -291,7 +296,7 @@ static void run_free(struct install_run *r)
 	while (r->waiters) {
 		struct install_waiter *waiter = r->waiters;
 		r->waiters = waiter->next;
-		waiter_free(waiter);
+		install_run_ask_forget(waiter);
 	}
 	yg_store_release(r->in->store);
 	if (r->transfer >= 0)
@@ -329,8 +334,6 @@ static void tell_result(struct install_run *r)
 				"set", r->set->digest));
 }
 
-static void start_next(struct install *in);
-
 static void op_done(void *ctx)
 {
 	struct install_run *r = ctx;
@@ -354,9 +357,9 @@ static void op_done(void *ctx)
 	for (const struct install_waiter *waiter = r->waiters; waiter; waiter = waiter->next)
 		if (waiter->id && in->session)
 			answer(r, waiter);
-	run_free(r);
+	install_run_free(r);
 	install_live_ensure(in);
-	start_next(in);
+	install_run_ask_next(in);
 }
 
 static const struct yg_run_ops ops = {
@@ -376,16 +379,10 @@ static const struct yg_run_ops ops = {
 	.jitter = op_jitter,
 };
 
-/* ---- starting, joining, waiting ---- */
+/* ---- starting ---- */
 
-struct wish { /* what a request asks for; points into its body */
-	const char *job, *aim, *kind;
-	bool scheduled;
-	int64_t tries, timeout_s, connect_s, retry_s, wait_s, limit_s;
-	json_t *sources;
-};
-
-static int parse_sources(struct wish *wish, struct yg_run_limits *limits, struct yg_err *err)
+static int parse_sources(struct install_run_wish *wish, struct yg_run_limits *limits,
+	struct yg_err *err)
 {
 	for (size_t i = 0; i < json_array_size(wish->sources); i++) {
 		const json_t *item = json_array_get(wish->sources, i);
@@ -406,7 +403,7 @@ static int parse_sources(struct wish *wish, struct yg_run_limits *limits, struct
 	return 0;
 }
 
-static int parse_wish(const json_t *body, struct wish *wish, struct yg_err *err)
+int install_run_wish(const json_t *body, struct install_run_wish *wish, struct yg_err *err)
 {
 	if (yg_json_str_or(body, "job", 128, "", &wish->job, err) < 0 ||
 		yg_json_str_or(body, "aim", YG_SHA256_TEXT - 1, "", &wish->aim, err) < 0 ||
@@ -427,19 +424,6 @@ static int parse_wish(const json_t *body, struct wish *wish, struct yg_err *err)
 	return 0;
 }
 
-static void refuse(struct install *in, struct install_waiter *waiter, const struct yg_err *err)
-{
-	char lib[YG_SHA256_TEXT];
-	yg_store_link(in->store, YG_STORE_LIB, lib);
-	if (waiter->id && in->session)
-		yg_ipc_reply(in->session, waiter->id,
-			json_pack("{s:s, s:s, s:[], s:s, s:s}", "outcome",
-				strcmp(err->cause, "job.cancelled") == 0 ? "cancelled" : "failed",
-				"set", lib, "updated", "cause", err->cause, "sentence", err->msg),
-			NULL, 0);
-	waiter_free(waiter);
-}
-
 /* What sources have said in earlier runs holds for those that nobody waits for. */
 static void leave_alone(struct install_run *r)
 {
@@ -454,11 +438,11 @@ static void leave_alone(struct install_run *r)
 
 static int set_up(struct install_run *r, const json_t *body, struct yg_err *err)
 {
-	struct wish wish = {0};
+	struct install_run_wish wish = {0};
 	struct yg_run_limits limits = {.poll_ms = POLL_MS};
 	char lib[YG_SHA256_TEXT];
 	struct yg_err why = {0};
-	if (parse_wish(body, &wish, err) < 0 || parse_sources(&wish, &limits, err) < 0)
+	if (install_run_wish(body, &wish, err) < 0 || parse_sources(&wish, &limits, err) < 0)
 		return yg_wrap(err, "update.run");
 	limits.tries = (uint32_t)wish.tries;
 	limits.backoff_ms = wish.retry_s * 1000;
@@ -516,7 +500,7 @@ static void over(void *ctx)
 	install_run_fail_here(r, &why);
 }
 
-static void start(struct install *in, struct install_waiter *waiter)
+void install_run_start(struct install *in, struct install_waiter *waiter)
 {
 	struct yg_err err = {0};
 	struct install_run *r = calloc(1, sizeof(*r));
@@ -539,8 +523,8 @@ static void start(struct install *in, struct install_waiter *waiter)
 	r->watchdog = yg_loop_timer(in->env->loop, install_run_helper_late, r);
 	r->limit = yg_loop_timer(in->env->loop, over, r);
 	if (set_up(r, r->body, &err) < 0) {
-		run_free(r);
-		refuse(in, waiter, &err);
+		install_run_free(r);
+		install_run_ask_refuse(in, waiter, &err);
 		return;
 	}
 	waiter->next = NULL;
@@ -550,126 +534,4 @@ static void start(struct install *in, struct install_waiter *waiter)
 		r->job, *r->aim ? ", aim " : "", r->aim);
 	yg_timer_set(r->limit, r->limit_s * 1000);
 	(void)yg_run_step(&r->run, YG_RUN_START, NULL);
-}
-
-static void start_next(struct install *in)
-{
-	while (in->queue && !in->run) {
-		struct install_waiter *waiter = in->queue;
-		in->queue = waiter->next;
-		start(in, waiter);
-	}
-}
-
-/* The same kind, and nothing newer than what runs aims at: its result is this one's too. */
-static bool joins(const struct install_run *r, const struct wish *wish)
-{
-	return r->relay == (strcmp(wish->kind, "relay") == 0) &&
-		(!*wish->aim || strcmp(wish->aim, r->aim) == 0 ||
-			(r->set && strcmp(wish->aim, r->set->digest) == 0)) &&
-		(!r->scheduled || wish->scheduled);
-}
-
-/* Which one runs, who started it, where it stands (T5). */
-static void tell_joined(struct install_run *r, const char *job)
-{
-	struct yg_err err = {0};
-	const char *by = json_string_value(json_object_get(r->body, "by"));
-	if (r->in->session &&
-		yg_ipc_send(r->in->session, "update.joined",
-			json_pack("{s:s, s:{s:s, s:s, s:s}}", "job", job, "with", "job", r->job,
-				"by", by ? by : "here", "phase",
-				r->run.phase ? r->run.phase : "waiting"),
-			NULL, 0, &err) < 0)
-		yg_log_err(YG_LOG_WARN, "install.joined", &err);
-}
-
-void install_run_ask(struct install *in, struct install_waiter *waiter)
-{
-	struct yg_err err = {0};
-	struct wish wish = {0};
-	if (parse_wish(waiter->body, &wish, &err) < 0) {
-		refuse(in, waiter, &err);
-		return;
-	}
-	if (in->back) {
-		(void)yg_fail_cause(&err, YG_EAGAIN, "update.busy", "a rollback is running");
-		refuse(in, waiter, &err);
-		return;
-	}
-	if (!in->run) {
-		start(in, waiter);
-		return;
-	}
-	YG_LOGS(in->logs, install_run_log(in->run), YG_LOGS_APP, "Update", YG_LOGS_BUSY);
-	if (waiter->bundle < 0 && in->run->bundle < 0 && joins(in->run, &wish)) {
-		yg_log(YG_LOG_INFO, "update.joined", "job %s joins job %s, which is at '%s'",
-			wish.job, in->run->job, yg_run_state_name(in->run->run.state));
-		waiter->next = in->run->waiters;
-		in->run->waiters = waiter;
-		tell_joined(in->run, wish.job);
-		return;
-	}
-	struct install_waiter **at = &in->queue;
-	while (*at)
-		at = &(*at)->next;
-	waiter->next = NULL;
-	*at = waiter;
-}
-
-static struct install_waiter *take_waiter(struct install_waiter **at, const char *job)
-{
-	for (; *at; at = &(*at)->next) {
-		struct install_waiter *waiter = *at;
-		const char *its = json_string_value(json_object_get(waiter->body, "job"));
-		if (!its || strcmp(its, job) != 0)
-			continue;
-		*at = waiter->next;
-		return waiter;
-	}
-	return NULL;
-}
-
-void install_run_cancel(struct install *in, const char *job)
-{
-	struct yg_err why = {0};
-	(void)yg_fail_cause(&why, YG_EAGAIN, "job.cancelled", "it was cancelled by command");
-	struct install_waiter *waiter = take_waiter(&in->queue, job);
-	if (waiter) {
-		refuse(in, waiter, &why);
-		return;
-	}
-	struct install_run *r = in->run;
-	waiter = r ? take_waiter(&r->waiters, job) : NULL;
-	if (!waiter)
-		return;
-	if (r->waiters) { /* the others still want it */
-		refuse(in, waiter, &why);
-		return;
-	}
-	r->waiters = waiter;
-	waiter->next = NULL;
-	yg_timer_stop(r->pause);
-	yg_timer_stop(r->watchdog);
-	(void)yg_run_step(&r->run, YG_RUN_CANCEL, &why); /* helpers and engine end when it closes */
-}
-
-void install_run_session_gone(struct install *in)
-{
-	for (struct install_waiter *waiter = in->run ? in->run->waiters : NULL; waiter;
-		waiter = waiter->next)
-		waiter->id = 0;
-	for (struct install_waiter *waiter = in->queue; waiter; waiter = waiter->next)
-		waiter->id = 0;
-}
-
-void install_run_free(struct install *in)
-{
-	if (in->run)
-		run_free(yg_take(in->run));
-	while (in->queue) {
-		struct install_waiter *waiter = in->queue;
-		in->queue = waiter->next;
-		waiter_free(waiter);
-	}
 }

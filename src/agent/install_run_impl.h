@@ -4,7 +4,7 @@
 #include "agent/install_impl.h"
 #include "agent/install_run_pipe.h"
 
-/* The parts of one update run among themselves. install_run.c: requests, results, failures.
+/* The parts of one update run among themselves. install_run_ask.c: requests. install_run.c: results, failures.
  * install_run_helper.c: its processes. install_run_plan.c, install_run_tuf.c, install_run_fetch.c,
  * install_run_verify.c, install_run_switch.c: what the states of src/update/run.h do on this computer. Everything
  * that comes from outside goes fetch -> a pipe (install_run_pipe.c) -> a file -> verify -> an object, and is hashed
@@ -91,6 +91,28 @@ struct install_run {
 };
 
 /* ---- install_run.c ---- */
+
+struct install_run_wish { /* what a request asks for; points into its body */
+	const char *job, *aim, *kind;
+	bool scheduled;
+	int64_t tries, timeout_s, connect_s, retry_s, wait_s, limit_s;
+	json_t *sources;
+};
+
+int install_run_wish(const json_t *body, struct install_run_wish *wish, struct yg_err *err);
+/* Begin a run, or refuse it; there is none. Takes the waiter over. */
+void install_run_start(struct install *in, struct install_waiter *waiter);
+void install_run_free(struct install_run *r);
+
+/* ---- install_run_ask.c ---- */
+
+void install_run_ask_next(struct install *in); /* the run is over: those that wait for their turn */
+/* Answered with a failure; taken over. */
+void install_run_ask_refuse(struct install *in, struct install_waiter *waiter,
+	const struct yg_err *err);
+void install_run_ask_forget(struct install_waiter *waiter); /* free */
+
+/* ---- the same, of a run under way ---- */
 
 enum yg_logs_file install_run_log(const struct install_run *r);
 const json_t *install_run_source(const struct install_run *r);
