@@ -45,9 +45,10 @@ static int open_sample(const char *name, int fd, struct yg_err *err)
 static int try_one(const struct yg_engine *engine, void *self, const char *name, int stored,
 	bool find, struct yg_err *err)
 {
-	int fd YG_AUTO(fd) = open_sample(name, stored, err);
+	struct yg_err why = {0};
+	int fd YG_AUTO(fd) = open_sample(name, stored, &why);
 	if (fd < 0)
-		return -1;
+		return yg_fail_cause(err, why.code, "engine.trial", "%s", why.msg);
 	struct yg_finding finding = {0};
 	engine->judge(self, fd, name, &finding);
 	if (find && finding.verdict != YG_MALICIOUS) {

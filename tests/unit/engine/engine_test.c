@@ -88,6 +88,7 @@ static void a_sample_must_be_a_container(void **state)
 	assert_int_equal(yg_engine_trial(&engine, NULL, names, &fd, 1, 1, &err), -1);
 	assert_memory_equal(err.msg, "sample 'samples/a': ", 20);
 	assert_int_equal(err.code, YG_EFORMAT);
+	assert_string_equal(err.cause, "engine.trial");
 }
 
 static void codes_are_found_in_messages(void **state)
