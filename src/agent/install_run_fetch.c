@@ -197,6 +197,7 @@ static void fetched(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *er
 		}
 		install_run_fetch_drop(r);
 	}
+	(void)yg_wrap(&why, "'%s'", item->file->path);
 	install_run_fail(r, &why);
 }
 

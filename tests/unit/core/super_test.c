@@ -142,6 +142,7 @@ static const struct yg_super_role table[] = {
 	{.name = "a",
 		.program = "core_super_test",
 		.links = {"b", "c"},
+		.turns = {"c"},
 		.spawns = {"inst", "keep"}},
 	{.name = "b", .program = "core_super_test", .links = {"c"}},
 	{.name = "c", .program = "core_super_test"},
@@ -504,6 +505,41 @@ static void helpers_are_found_or_named(void **unused)
 		"'no-such-program': no such program beside this one or in " YG_LIBEXECDIR);
 }
 
+/* What a role asks for is what the configuration says from then on. */
+static void turned(void *ctx, const char *role, int on)
+{
+	struct setup *s = ctx;
+	assert_string_equal(role, "c");
+	s->c_off = on == 0;
+}
+
+static void a_role_switches_another_one_on_and_off(void **state)
+{
+	(void)state;
+	struct setup s = {.a_asks = "[{\"do\":\"turn\",\"role\":\"b\",\"on\":false},"
+				    "{\"do\":\"turn\",\"role\":\"c\",\"on\":7},"
+				    "{\"do\":\"turn\",\"role\":\"inst\",\"on\":true},"
+				    "{\"do\":\"turn\",\"role\":\"c\",\"on\":true}]",
+		.c_off = true};
+	open_setup(&s);
+	yg_super_on_turn(s.super, turned, &s);
+	wait_for(&s, 1, "a refused a may not turn role 'b'");
+	wait_for(&s, 1, "a refused on: want true, false or null, have a whole number");
+	wait_for(&s, 1, "a refused a may not turn role 'inst'");
+	wait_for(&s, 1, "c starts");
+	wait_for(&s, 1, "c hears a");
+	close_setup(&s);
+
+	s = (struct setup){.a_asks = "[{\"do\":\"turn\",\"role\":\"c\",\"on\":false}]"};
+	open_setup(&s);
+	yg_super_on_turn(s.super, turned, &s);
+	wait_for(&s, 1, "a asked");
+	wait_for(&s, 1, "b loses c");
+	pass(&s, 500);
+	assert_int_equal(count_of(&s, "c starts"), 1);
+	close_setup(&s);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -516,6 +552,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_instance_on_its_way_out_is_not_taken_over),
 		cmocka_unit_test(restarts_back_off),
 		cmocka_unit_test(a_role_can_be_switched_off_and_on),
+		cmocka_unit_test(a_role_switches_another_one_on_and_off),
 		cmocka_unit_test(stop_ends_all_also_the_deaf),
 		cmocka_unit_test(roles_die_with_a_killed_parent),
 		cmocka_unit_test(helpers_are_found_or_named),
