@@ -13,10 +13,9 @@
 #include "manager/store/settings.h"
 #include "manager/store/store.h"
 
-#define RELAY_PORT 4122
-#define CA_MAX     64 /* certificates */
-#define PEM_BEGIN  "-----BEGIN "
-#define PEM_END    "-----END "
+#define CA_MAX    64 /* certificates */
+#define PEM_BEGIN "-----BEGIN "
+#define PEM_END   "-----END "
 
 struct url {
 	char scheme[12];
@@ -151,7 +150,7 @@ void settings_balancer_url(const char *text, char out[320])
 		return;
 	bool six = strchr(url.host, ':') != NULL;
 	(void)snprintf(out, 320, "https://%s%s%s:%d", six ? "[" : "", url.host, six ? "]" : "",
-		url.port ? url.port : RELAY_PORT);
+		url.port ? url.port : STORE_RELAY_PORT);
 }
 
 bool settings_unchecked(const char *url)

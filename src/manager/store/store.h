@@ -165,11 +165,15 @@ int store_command_relays(struct store *store, const char *command, struct yg_err
 /* The session asks for this computer's commands again: who may not have any more hears so. */
 int store_command_wake(struct store *store, const char *computer, struct yg_err *err) YG_MUST_CHECK;
 
+#define STORE_RELAY_PORT 4122 /* of relays that do not say another */
+
 /* computers.c */
 int store_computer_name(struct store *store, const char *id, char out[208], struct yg_err *err)
 	YG_MUST_CHECK; /* errors YG_EABSENT */
 int store_computer_get(struct store *store, const char *id, json_t **out, struct yg_err *err)
 	YG_MUST_CHECK;
+/* The state that people see ("Managed (Online)" …), after what it follows from has changed. */
+int store_agent_restate(struct store *store, const char *id, struct yg_err *err) YG_MUST_CHECK;
 int store_agent_auth(struct store *store, const char *id, const char *serial,
 	struct store_asker *asker, struct yg_err *err) YG_MUST_CHECK;
 int store_agent_offline(struct store *store, struct yg_err *err) YG_MUST_CHECK;
