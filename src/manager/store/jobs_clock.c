@@ -27,6 +27,8 @@ int store_jobs_clean(struct store *store, int64_t before, bool *more, struct yg_
 		const char *text = json_string_value(id);
 		if (yg_db_exec(store->db, "DELETE FROM job_computers WHERE job = $1",
 			    YG_DB_ARGS(yg_db_text(text)), NULL, err) < 0 ||
+			yg_db_exec(store->db, "DELETE FROM job_groups WHERE job = $1",
+				YG_DB_ARGS(yg_db_text(text)), NULL, err) < 0 ||
 			yg_db_exec(store->db, "DELETE FROM jobs WHERE id = $1",
 				YG_DB_ARGS(yg_db_text(text)), NULL, err) < 0)
 			return -1;

@@ -124,7 +124,7 @@ static int run_again(struct store *store, const struct job *job, const struct jo
 	if (job_part_meets(store, part->computer, which, other, err) < 0 ||
 		yg_db_exec(store->db,
 			"UPDATE job_computers SET joined = $4, state = 'waiting', phase = 'waiting', what = '', "
-			"done = 0, total = 0, bytes = 0, bytes_of = 0, left_s = NULL WHERE job = $1 AND computer = $2 AND part = $3",
+			"done = 0, total = 0, bytes = 0, bytes_of = 0, left_s = NULL WHERE job = $1 AND computer = $2 AND part = $3 AND final = 0",
 			YG_DB_ARGS(yg_db_text(job->id), yg_db_text(part->computer),
 				yg_db_text(which), yg_db_text(other[0] ? other : NULL)),
 			NULL, err) < 0)
@@ -189,7 +189,7 @@ static int end_row(struct store *store, const struct job *job, const struct job_
 int job_part_settle(struct store *store, const struct job *job, const struct job_part *part,
 	struct yg_err *err)
 {
-	if (strcmp(part->group_state, part->relay ? "asked" : "ready") != 0 ||
+	if (part->final || strcmp(part->group_state, part->relay ? "asked" : "ready") != 0 ||
 		(part->relay && job->check_until > store->clock_s))
 		return 0;
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;

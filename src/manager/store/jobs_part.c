@@ -47,8 +47,8 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
 }
 
 /* A computer that shall not have the newest (content.h) takes what that is from what its relay has. */
-#define AIM                                                                                            \
-	"CASE WHEN r.part = 'agent' AND coalesce(c.content, (SELECT p.content FROM policies p WHERE "  \
+#define AIM                                                                                           \
+	"CASE WHEN r.part = 'agent' AND coalesce(c.content, (SELECT p.content FROM policies p WHERE " \
 	"p.id = c.policy)) <> '' THEN '' ELSE g.aim END"
 
 /* What both queries below give, in this order. */
@@ -265,9 +265,10 @@ int job_part_meets(struct store *store, const char *computer, const char *part, 
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
 		    "SELECT r.job FROM job_computers r JOIN jobs j ON j.id = r.job WHERE r.computer = $1 AND "
-		    "r.part = $2 AND r.final = 0 AND r.joined IS NULL AND j.kind = 'update' AND j.state = "
-		    "'running' ORDER BY j.number LIMIT 1",
-		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(part)), &rows, err) < 0)
+		    "r.part = $2 AND r.final = 0 AND r.joined IS NULL AND coalesce(r.not_before, 0) <= $3 AND "
+		    "j.kind = 'update' AND j.state = 'running' ORDER BY j.number LIMIT 1",
+		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(part), yg_db_int(store->clock_s)),
+		    &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
 	if (more > 0)

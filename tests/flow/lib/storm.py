@@ -97,7 +97,8 @@ class Storm:
                 if time.monotonic() > end:
                     raise parts.Failed(f"{method} {path}: {why}") from why
                 time.sleep(0.1)
-                self.manager._answers()
+                with contextlib.suppress(parts.Failed):
+                    self.manager._answers()  # it may listen at other ports now
 
     def all_jobs(self):
         found, cursor = [], ""

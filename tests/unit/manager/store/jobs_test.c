@@ -555,11 +555,55 @@ static void spread(void **state)
 		YG_ELIMIT, "spread_s: want 0..86400, have 86401");
 }
 
+/* A person who asks now does not wait for the moment that a schedule has given to the computer. */
+static void spread_and_a_person(void **state)
+{
+	WORLD(world);
+	struct agent web;
+	char id[40];
+	activate(&world, &web, "web", false);
+	int64_t start = yg_clock_now_s();
+	world.store->now_s = start;
+	json_t *later YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:s, s:b, s:i}", "kind", "update", "computers", "all", "scheduled",
+			1, "spread_s", 86400));
+	json_t *now YG_AUTO(yg_json) = update_of(&world, &web, NULL);
+	command_job(&world, &web, "update", id);
+	assert_string_equal(id, text(now, "id"));
+	result(&world, &web, 1, id, "success", "", NULL);
+	want_job(&world, id, "done", "success");
+	want_job(&world, text(later, "id"), "running", "");
+	world.store->now_s = start + 86400;
+	store_tick(world.store);
+	command_job(&world, &web, "update", id);
+	assert_string_equal(id, text(later, "id"));
+}
+
+/* What is old goes, with its groups. */
+static void old_jobs_go(void **state)
+{
+	WORLD(world);
+	struct tree tree;
+	char ref[40];
+	plant(&world, &tree);
+	json_t *job YG_AUTO(yg_json) = update_of(&world, &tree.web, &tree.branch_web);
+	command_job(&world, &tree.relay, "update.relay", ref);
+	result(&world, &tree.relay, 1, ref, "failed", "net.dns", NULL);
+	want_job(&world, text(job, "id"), "done", "failed");
+	world.store->now_s = yg_clock_now_s() + (int64_t)100 * 86400;
+	store_tick(world.store);
+	char message[80];
+	(void)snprintf(message, sizeof(message), "job '%s': no such job", text(job, "id"));
+	person_fails(&world, "jobs.get", json_pack("{s:s}", "id", text(job, "id")), YG_EABSENT,
+		message);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {BOTH(groups_in_turn), BOTH(groups_needed),
 		BOTH(groups_fail), BOTH(relay_told_once), BOTH(silent_group), BOTH(relay_behind),
 		BOTH(progress), BOTH(cancelling), BOTH(cancelling_joined),
-		BOTH(deadline_after_a_restart), BOTH(result_not_kept), BOTH(spread)};
+		BOTH(deadline_after_a_restart), BOTH(result_not_kept), BOTH(spread),
+		BOTH(spread_and_a_person), BOTH(old_jobs_go)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
