@@ -112,6 +112,9 @@ const char *yg_failure_connect(int sys)
 		return "net.unreachable";
 	case ETIMEDOUT:
 		return "net.timeout";
+	case ECONNRESET:
+	case ECONNABORTED:
+		return "net.reset";
 	default:
 		return "net.failed";
 	}
