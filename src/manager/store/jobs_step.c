@@ -406,11 +406,11 @@ int job_advance(struct store *store, const char *id, struct yg_err *err)
 		if (job_parts_end(store, &job, NULL, NULL, job.cancelled[0] ? &unheard : &late,
 			    err) < 0)
 			return -1;
-	} else if (strcmp(job.phase, "relays") == 0 && !job.cancelled[0] &&
-		through_groups(store, &job, err) < 0) {
-		return -1;
-	} else if (job.spread > 0 && !job.cancelled[0] && begin_due(store, &job, err) < 0) {
-		return -1;
+	} else if (!job.cancelled[0]) {
+		if (strcmp(job.phase, "relays") == 0 && through_groups(store, &job, err) < 0)
+			return -1;
+		if (job.spread > 0 && begin_due(store, &job, err) < 0)
+			return -1;
 	}
 	return end_if_done(store, &job, err);
 }
