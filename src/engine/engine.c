@@ -94,6 +94,7 @@ const char *yg_engine_unjudged_name(enum yg_unjudged why)
 		[YG_UNJUDGED_BROKEN] = "broken",
 		[YG_UNJUDGED_READ] = "read",
 		[YG_UNJUDGED_MEMORY] = "memory",
+		[YG_UNJUDGED_SPACE] = "space",
 		[YG_UNJUDGED_ENGINE] = "engine",
 	};
 	return names[why];

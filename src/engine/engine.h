@@ -34,6 +34,7 @@ enum yg_unjudged {
 	YG_UNJUDGED_BROKEN,    /* its format is broken */
 	YG_UNJUDGED_READ,      /* the system did not let us read it */
 	YG_UNJUDGED_MEMORY,    /* memory_max_mb was reached */
+	YG_UNJUDGED_SPACE,     /* there is no room to unpack it: the disk is full, or read-only */
 	YG_UNJUDGED_ENGINE,    /* no content is loaded, or the engine failed in another way */
 };
 

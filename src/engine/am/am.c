@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -43,6 +44,7 @@
 #define FILES_MAX     4096       /* in one component's folder */
 #define SCAN_MB       32u        /* of memory that one scan may need besides the file: to fit */
 #define PATH_SIZE     4096
+#define ROOM_MIN      (1u << 20)    /* bytes; with less, nothing was unpacked for sure */
 #define OFFICIAL_MARK ".UNOFFICIAL" /* libclamav's, on everything that it did not verify itself */
 
 static const char *const components[] = {"am-pattern", "am-yara", "am-hash"};
@@ -148,7 +150,7 @@ static int limit_memory(const struct yg_am_config *config, struct yg_err *err)
 
 /* ---- what libclamav says while it loads ---- */
 
-/* Its messages come without a context. Only the thread that loads listens. */
+/* Its messages come without a context. Only the thread that loads or scans listens. */
 struct listener {
 	char error[160]; /* the first error: the cause; those after it are of its callers */
 	uint64_t line;   /* of the file being loaded; 0 when it named none */
@@ -659,6 +661,19 @@ static enum yg_unjudged why_not(cl_error_t r)
 	}
 }
 
+/* libclamav calls a file clean that it could not unpack for lack of room, or not even begin to look at: it makes a
+ * folder for each file. All that tells is what it complains of, and how much room there is.
+ */
+static bool had_no_room(const struct am *am, const struct listener *said)
+{
+	struct statfs about;
+	if (strstr(said->error, "temporary") || strstr(said->error, "write") ||
+		strstr(said->error, "Write"))
+		return true;
+	return fstatfs(am->tmp, &about) == 0 &&
+		(uint64_t)about.f_bavail * (uint64_t)about.f_bsize < ROOM_MIN;
+}
+
 static void scan(const struct am *am, int fd, const char *name, struct yg_finding *out)
 {
 	/* All formats that this libclamav takes apart, whatever its version calls them. */
@@ -671,10 +686,15 @@ static void scan(const struct am *am, int fd, const char *name, struct yg_findin
 	};
 	const char *signature = NULL;
 	unsigned long scanned = 0;
+	struct listener said = {0};
+	listener = &said;
 	cl_error_t r = cl_scandesc_callback(fd, name, &signature, &scanned, am->engine, &options,
 		NULL);
+	listener = NULL;
 	if (r == CL_VIRUS)
 		found(out, signature ? signature : "");
+	else if (had_no_room(am, &said))
+		unjudged(out, YG_UNJUDGED_SPACE);
 	else if (r == CL_CLEAN || r == CL_VERIFIED)
 		*out = (struct yg_finding){.verdict = YG_CLEAN};
 	else
