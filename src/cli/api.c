@@ -68,6 +68,9 @@ static int said(const struct cli *cli, const struct yg_client_reply *reply, cons
 			cli_say(cli, "the Manager answered with HTTP status",
 				"ManagerがHTTPステータスを返しました:"),
 			reply->status);
+	const char *cause = json_string_value(json_object_get(error, "cause"));
+	if (reply->status >= 500 && cause)
+		return yg_fail_cause(err, YG_EAGAIN, cause, "%s", message);
 	/* Most messages begin with the member that they are about. */
 	if (!field || !*field || strstr(message, field))
 		return yg_fail(err, YG_EFORMAT, "%s", message);

@@ -26,7 +26,8 @@
  * Failures: YG_EAGAIN with cause "db.busy" (somebody else holds it, or two transactions crossed: do
  * the transaction again) or "db.unreachable" (the server is away: tried again with back-off by the
  * next call outside a transaction); YG_EFORMAT with cause "conflict" (a UNIQUE or FOREIGN KEY rule
- * was about to be broken); YG_ESYSTEM (disk full, damaged file, wrong SQL).
+ * was about to be broken); YG_ESYSTEM (with the causes "store.disk_full", "store.read_only"
+ * and "store.io"; without one: damaged file, wrong SQL).
  */
 
 struct yg_db;

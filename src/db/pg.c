@@ -111,10 +111,12 @@ static int fail(struct pg *pg, const PGresult *result, struct yg_err *err)
 		return yg_fail_cause(err, YG_EAGAIN, "db.busy", "database: %s", line);
 	if (strncmp(state, "23", 2) == 0)
 		return yg_fail_cause(err, YG_EFORMAT, "conflict", "database: %s", line);
-	yg_fail(err, YG_ESYSTEM, "database: %s (%s)", line, state);
-	if (strcmp(state, "53100") == 0)
+	if (strcmp(state, "53100") == 0) {
+		(void)yg_fail_cause(err, YG_ESYSTEM, "store.disk_full", "database: %s", line);
 		err->sys = ENOSPC;
-	return -1;
+		return -1;
+	}
+	return yg_fail(err, YG_ESYSTEM, "database: %s (%s)", line, state);
 }
 
 static void quiet(void *ctx, const char *message)

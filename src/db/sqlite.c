@@ -30,6 +30,27 @@ struct cursor {
 	struct cached *slot; /* NULL: the statement is the cursor's own */
 };
 
+/* SQLite says "disk I/O error" of a file system that has become read-only. */
+static int fail_disk(int code, int sys, const char *doing, const char *text, struct yg_err *err)
+{
+	const char *cause = NULL;
+	int kind = code & 0xff;
+	if (kind == SQLITE_FULL)
+		sys = ENOSPC;
+	if (sys == ENOSPC || sys == EDQUOT)
+		cause = "store.disk_full";
+	else if (kind == SQLITE_READONLY || (sys == EROFS && kind != SQLITE_CANTOPEN))
+		cause = "store.read_only";
+	else if (kind == SQLITE_IOERR)
+		cause = "store.io";
+	if (cause)
+		(void)yg_fail_cause(err, YG_ESYSTEM, cause, "%s: %s", doing, text);
+	else
+		(void)yg_fail(err, YG_ESYSTEM, "%s: %s", doing, text);
+	err->sys = sys;
+	return -1;
+}
+
 static int fail(struct lite *lite, const char *doing, struct yg_err *err)
 {
 	int code = lite->db ? sqlite3_extended_errcode(lite->db) : SQLITE_NOMEM;
@@ -43,9 +64,7 @@ static int fail(struct lite *lite, const char *doing, struct yg_err *err)
 	case SQLITE_TOOBIG:
 		return yg_fail(err, YG_ELIMIT, "%s: %s", doing, text);
 	default:
-		yg_fail(err, YG_ESYSTEM, "%s: %s", doing, text);
-		err->sys = (code & 0xff) == SQLITE_FULL ? ENOSPC : sqlite3_system_errno(lite->db);
-		return -1;
+		return fail_disk(code, sqlite3_system_errno(lite->db), doing, text, err);
 	}
 }
 

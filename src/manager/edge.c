@@ -162,11 +162,16 @@ void edge_fail(struct yg_server_request *request, const struct yg_err *why, cons
 		{YG_EABSENT, NULL, 404, "not_found"},
 		{YG_ELIMIT, NULL, 413, "too_large"},
 		{YG_EAGAIN, NULL, 503, "unavailable"},
+		{YG_ESYSTEM, "store.disk_full", 503, "unavailable"},
+		{YG_ESYSTEM, "store.read_only", 503, "unavailable"},
+		{YG_ESYSTEM, "store.io", 503, "unavailable"},
 	};
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		if (rows[i].code != why->code ||
 			(rows[i].cause && strcmp(rows[i].cause, why->cause) != 0))
 			continue;
+		if (why->code == YG_ESYSTEM)
+			yg_log_err(YG_LOG_ERROR, "request.failed", why);
 		if (rows[i].status == 503)
 			yg_server_add(request, "Retry-After", "2");
 		if (strcmp(why->cause, "auth.key") == 0)
