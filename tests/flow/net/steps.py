@@ -16,13 +16,23 @@ def rows(table):
             for case in table for at in case.at]
 
 
-def found(agent):
-    """What the engine finds in the file that every version knows."""
+def scan(agent):
+    """The answer about the file that every version knows."""
     files = agent.root / "files"
     files.mkdir(exist_ok=True)
     (files / "known").write_bytes(lab_site.KNOWN["Test.One"])
     done = parts.run("yagura", "--json", "--root", agent.root, "agent", "scan", files, check=False)
-    return [f["signature"] for f in json.loads(done.stdout.splitlines()[-1])["found"]]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def found(agent):
+    return [f["signature"] for f in scan(agent)["found"]]
+
+
+def no_room(agent):
+    """Where the engine has no room to look at files, none is called clean."""
+    answer = scan(agent)
+    return [f["signature"] for f in answer["found"]] or [f["reason"] for f in answer["unjudged"]]
 
 
 def last_event(lab):
@@ -51,7 +61,9 @@ def _events_say(lab, since, case, told, wanted):
             assert events[number]["params"]["detail"] == told
 
 
-def computer_fails(lab, name, case, wanted, relays=None):
+def computer_fails(lab, name, case, wanted, relays=None, log=None, judged=None):
+    """One update fails of the case's fault. `wanted`: the events that tell of it; `log`: another than the update's.
+    `judged`: what is true of a scan, when it is not that all is found."""
     agent = lab.agents[name]
     since, live = last_event(lab), agent.lib()
     case.fault(lab, name)
@@ -59,9 +71,9 @@ def computer_fails(lab, name, case, wanted, relays=None):
     assert result["outcome"] == "failed", result
     told = _told(case, result)
     _events_say(lab, since, case, told, wanted)
-    assert told in agent.log("iaurelay.log" if name == "relay" else "iau.log")
+    assert told in (log() if log else agent.log("iaurelay.log" if name == "relay" else "iau.log"))
     assert agent.lib() == live
-    assert found(agent) == ["Test.One"]
+    assert judged(agent) if judged else found(agent) == ["Test.One"]
 
 
 def computer_is_well(lab, name, relays=None):

@@ -20,19 +20,19 @@ HANG = 60  # seconds: nothing takes so long
 class Lab(contextlib.ExitStack):
     """`computers`: which agents there are besides the Manager: "relay", "agent" (has the relay), "direct" (has none)."""
 
-    def __init__(self, folder, computers=("relay", "agent", "direct"), disk=disks.Memory):
+    def __init__(self, folder, computers=("relay", "agent", "direct"), disk=disks.Memory, keep=False):
         super().__init__()
         self.folder, self.version, self.routes, self.proxied = pathlib.Path(folder), 0, [], set()
         with contextlib.ExitStack() as undo:
             undo.push(self)
-            self._start(computers, disk)
+            self._start(computers, disk, keep)
             undo.pop_all()
 
     def _with(self, thing):
         self.callback(thing.close)
         return thing
 
-    def _start(self, computers, disk):
+    def _start(self, computers, disk, keep):
         self.world = self._with(places.World(self.folder / "etc", ("manager", *computers)))
         self.names = self._with(names.Names(places.DNS, {
             SOURCE_NAME: places.SOURCE, RELAY_NAME: places.RELAY_FRONT, PROXY_NAME: places.PROXY,
@@ -44,13 +44,14 @@ class Lab(contextlib.ExitStack):
         self.source = self._with(server.Server(places.SOURCE, 443, self.publisher.repository, self.contexts))
         self.disks = {name: self._with(disk(self._state(name))) for name in ("manager", *computers)}
         manager = places.ADDRESSES["manager"]
-        self.manager = self.site.add_manager(host=manager, bind="0.0.0.0", wrap=self.place("manager").wrap)
+        self.manager = self.site.add_manager(host=manager, bind="0.0.0.0", ports=(4119, 4120), keep=keep,
+                                             wrap=self.place("manager").wrap)
         self.settings(update=LIMITS, direct_fallback=True, heartbeat_interval_s=5,
                       source={"url": f"https://{SOURCE_NAME}", "ca": self.ca.pem})
         self.agents = {}
         for name in computers:
             self.agents[name] = self.site.add_agent(name, relay=4122 if name == "relay" else False,
-                                                    wrap=self.place(name).wrap)
+                                                    keep=keep, wrap=self.place(name).wrap)
         if "relay" in self.agents:
             self._relay_front()
         for name in ("manager", "direct"):
@@ -88,6 +89,21 @@ class Lab(contextlib.ExitStack):
         return self._with(proxies.Proxy({SOURCE_NAME: places.SOURCE, RELAY_NAME: places.RELAY_FRONT}))
 
     # --- what the tests use
+
+    def program(self, name):
+        """What runs on a computer: the Manager or an agent."""
+        return self.manager if name == "manager" else self.agents[name]
+
+    def restart(self, name, *wrap, between=lambda: None):
+        """Stop and start what runs there; `wrap` stands before its command besides."""
+        program = self.program(name)
+        program.close()
+        between()
+        program.wrap = [*self.place(name).wrap, *wrap]
+        program.start()
+
+    def online(self, name):
+        parts.until(f"{name} to be online", lambda: self.manager.computer(name)["agent_state"] == "online", HANG)
 
     def place(self, name):
         return self.world.places[name]
