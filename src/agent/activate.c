@@ -100,6 +100,9 @@ static void answered(void *ctx, const struct yg_client_reply *reply, const struc
 	struct identity *identity = NULL;
 	struct yg_err err = *why;
 	a->call = NULL;
+	/* Here the pin is the token's: who reads it has the wrong address or the wrong token. */
+	if (strcmp(err.cause, "tls.pin") == 0)
+		(void)yg_fail_cause(&err, why->code, "auth.manager_key", "%s", why->msg);
 	if (!err.code && read_answer(a, reply, &identity, &err) < 0)
 		identity = NULL;
 	a->done(a->ctx, identity, &err);

@@ -68,7 +68,7 @@ static bool is_over(const json_t *cause)
 	return json_is_true(json_object_get(cause, "over"));
 }
 
-void diagnose_show(const struct cli *cli, const json_t *causes)
+void diagnose_show(const struct cli *cli, const json_t *causes, bool all_known)
 {
 	size_t i;
 	size_t number = 0;
@@ -80,7 +80,7 @@ void diagnose_show(const struct cli *cli, const json_t *causes)
 		if (!is_over(cause))
 			show_one(cli, cause, ++number);
 	}
-	if (number == 0)
+	if (number == 0 && all_known)
 		(void)puts(cli_say(cli, "Nothing was found that is wrong.",
 			"問題は見つかりませんでした。"));
 	if (past > 0)
@@ -153,7 +153,7 @@ int diagnose_done(const struct cli *cli, const json_t *result, size_t standing)
 		diagnose_support(cli, json_object_get(result, "causes"), member(result, "computer"),
 			member(result, "id"), versions ? versions : "");
 	} else {
-		diagnose_show(cli, json_object_get(result, "causes"));
+		diagnose_show(cli, json_object_get(result, "causes"), true);
 		show_checks(cli, json_object_get(result, "checks"));
 	}
 	return standing > 0 ? ARGS_FAILED : ARGS_DONE;

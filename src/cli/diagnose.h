@@ -2,14 +2,18 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct cli;
 
 /* `yagura diagnose`: exit status 0 nothing was found, 1 something, 2 it cannot be done. */
 int diagnose_run(struct cli *cli);
 
-/* Show causes as people read them. in  causes  yg_findings_json's */
-void diagnose_show(const struct cli *cli, const json_t *causes);
+/* Show causes as people read them.
+ * in      causes     yg_findings_json's
+ *         all_known  there is nothing else that may be wrong
+ */
+void diagnose_show(const struct cli *cli, const json_t *causes, bool all_known);
 
 /* The same for who helps (diagnose/support.h), a block for each that stands.
  * in  computer, id, versions  of yg_support; "" where not known

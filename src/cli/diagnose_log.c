@@ -93,7 +93,8 @@ int diagnose_log(struct cli *cli)
 	} else if (args_get(&cli->args, "--support")) {
 		diagnose_support(cli, json_object_get(result, "causes"), "", "", "");
 	} else {
-		diagnose_show(cli, json_object_get(result, "causes"));
+		diagnose_show(cli, json_object_get(result, "causes"),
+			json_array_size(json_object_get(result, "unknown")) == 0);
 		show_rest(cli, result);
 	}
 	return bad ? ARGS_USAGE : standing > 0 ? ARGS_FAILED : ARGS_DONE;

@@ -207,7 +207,7 @@ class Manager(http.server.ThreadingHTTPServer):
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer
 
 
-class FarManager(unittest.TestCase):
+class Asks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="yg-cli-"))
@@ -225,6 +225,8 @@ class FarManager(unittest.TestCase):
     def ask(self, *words, env=None):
         return run("--url", self.manager.url, "--ca", self.folder / "ca.pem", *words, env={"YAGURA_KEY": "k", **(env or {})})
 
+
+class FarManager(Asks):
     def test_configuration(self):
         conf = self.folder / "cli.conf"
         conf.write_text(f"[manager]\nurl = {self.manager.url}\nkey = k\nca = {self.folder}/ca.pem\n[cli]\nlang = ja\n")
@@ -538,6 +540,95 @@ class FarManager(unittest.TestCase):
         code, _, err = self.ask("policies", "set", self.folder / "bad.json", "--name", "strict")
         self.assertEqual(code, 1)
         self.assertIn("bad.json: JSON: line 1", err)
+
+
+class Diagnose(Asks):
+
+    LOG = ("[2014-May-28 06:39:41 4467|1085278544] [app] Update [src/core/src/context.cpp(487)]\n"
+           "Update finished with result : IAU_STATUS_FILE_EXISTS[-1073610747(3,2,5)]\n")
+    GOOD = "[2014-May-28 07:00:00 1|2] [app] Update [x.cpp(1)]\nUpdate finished with result : IAU_STATUS_SUCCESS[0(0,0,0)]\n"
+
+    def log(self, text, name="iau.log"):
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def test_log(self):
+        code, out, err = run("diagnose", "--log", self.log(self.LOG))
+        self.assertEqual((code, err), (1, ""))
+        self.assertIn("1. A broken file that was left behind is in the way of the update. [store.exists]\n", out)
+        self.assertIn("   Seen: iau.log:1: Update finished with result", out)
+        code, out, _ = run("diagnose", "--lang", "ja", "--log", self.log(self.LOG), self.log(self.GOOD, "iau.log.1"))
+        self.assertEqual(code, 0)
+        self.assertIn("問題は見つかりませんでした。", out)
+        self.assertIn("その後の成功により解消", out)
+        answer = json.loads(run("--json", "diagnose", "--log", self.log(self.LOG.encode("utf-16")))[1])
+        self.assertEqual([c["cause"] for c in answer["causes"]], ["store.exists"])
+        done = subprocess.run([PROGRAM, "diagnose", "--log", "-"], input=self.LOG, capture_output=True, text=True, env=NEVER)
+        self.assertIn("stdin:1:", done.stdout)
+        weird = self.log("Err 20260101 00:00:00 1 2 X: \x1b[2Jwhat is this\n")
+        self.assertIn("Failures that are not in the table (1):\n - iau.log:1: [2Jwhat is this\n", run("diagnose", "--log", weird)[1])
+        self.assertNotIn("Nothing was found", run("diagnose", "--log", weird)[1])
+
+    def test_log_cannot_be_read(self):
+        for words, text in (((), "--log FILE..."), ((self.folder / "none",), "No such file"), ((self.folder,), "want a file")):
+            code, _, err = run("diagnose", "--log", *words)
+            self.assertEqual(code, 2)
+            self.assertIn(text, err)
+        self.assertEqual(run("diagnose", self.folder)[0], 2)
+        self.assertEqual(run("diagnose", "--manager", "--network-plan")[0], 2)
+
+    def test_support(self):
+        env = {"TZ": "JST-9"}
+        done = subprocess.run([PROGRAM, "diagnose", "--support", "--log", self.log(self.LOG)], capture_output=True, text=True,
+                              env={**NEVER, **env})
+        self.assertRegex(done.stdout, r"^Cause: store.exists\nWhat: A broken file .*\nTime: 2014-05-28T15:39:41\+09:00 \(JST\)\n"
+                                      r"Versions: yagura \S+\n$")
+        parts = [{"id": UUID, "name": "web1", "state": "failed", "cause": "net.dns", "sentence": "x", "ended": "2026-11-22T00:00:00Z"},
+                 {"id": OTHER, "name": "web2", "state": "success", "detail": {}}]
+        self.manager.answers.update({("GET", f"jobs/{JOB}"): {"id": JOB, "state": "done", "computers": parts},
+                                     ("GET", f"computers/{UUID}"): {"version": "7.1"}, ("GET", "status"): {"version": "7.2"}})
+        want = ("Cause: net.dns\nWhat: The host name cannot be resolved. (x)\nComputer: web1 (" + UUID + ")\n"
+                "Time: 2026-11-22T09:00:00+09:00 (JST)\nVersions: yagura ")
+        code, out, _ = self.ask("jobs", JOB, "--support", env=env)
+        self.assertEqual(code, 0)
+        self.assertTrue(out.startswith(want) and out.endswith(", agent 7.1, Manager 7.2\n"), out)
+        self.manager.answers["GET", "events"] = {"next": None, "items": [
+            {"time": "2026-11-22T00:00:00Z", "id": 785, "computer": {"id": UUID, "name": "web1"},
+             "params": {"cause": "net.dns", "detail": "x"}}, {"time": "2026-11-22T00:00:00Z", "id": 784, "params": {}}]}
+        self.assertEqual(self.ask("events", "--support", env=env)[1], out)
+
+    def test_manager(self):
+        cause = {"cause": "relay.off", "sentence": "S.", "remedy": "R.", "auto": "A.", "object": "", "seen": ["relays: r"], "count": 1,
+                 "first": None, "last": None, "how": "checked", "over": False, "explains": [{"cause": "x.y", "sentence": "T.", "seen": []}]}
+        self.manager.answers["GET", "diagnosis"] = {"causes": [cause], "checks": [{"check": "disk", "state": "ok", "seen": "room"}],
+                                                    "standing": 1, "id": UUID, "version": "7.2", "time": "2026-11-22T00:00:00Z"}
+        code, out, _ = self.ask("diagnose", "--manager", "--lang", "ja")
+        self.assertEqual(code, 1)
+        self.assertEqual(self.manager.asked[-1][2], {"lang": "ja"})
+        self.assertIn("1. S. [relay.off]\n   確認した内容: relays: r\n   対処方法: R.\n   自動的な処理: A.\n   これにより発生: T. [x.y]\n", out)
+        self.assertRegex(out, r"ディスク +正常 +room\n")
+        self.assertIn("Manager 7.2", self.ask("diagnose", "--manager", "--support")[1])
+        self.manager.answers["GET", "diagnosis"]["standing"] = 0
+        self.manager.answers["GET", "diagnosis"]["causes"] = []
+        self.assertEqual(self.ask("diagnose", "--manager")[0], 0)
+        # one that does not answer is what is wrong; one that refuses says nothing about itself
+        code, out, _ = run("--url", "https://127.0.0.1:1", "--key", "k", "diagnose", "--manager")
+        self.assertEqual(code, 1)
+        self.assertIn("[net.refused]", out)
+        self.assertEqual(self.ask("--key", "wrong", "diagnose", "--manager")[0], 2)
+
+    def test_plan(self):
+        self.manager.answers["GET", "network-plan"] = {"time": "now", "items": [
+            {"from": "=a", "to": "b", "port": 443, "protocol": "TCP", "why": "w", "note": ""}]}
+        code, out, _ = self.ask("diagnose", "--network-plan")
+        self.assertEqual(code, 0)
+        self.assertIn("| =a | b | 443 | TCP | w |  |\n", out)
+        path = self.folder / "plan.csv"
+        self.assertEqual(self.ask("diagnose", "--network-plan", "--lang", "ja", "--out", path), (0, "", ""))
+        self.assertEqual(path.read_bytes().decode("utf-8-sig").splitlines()[1], '"\'=a","b","443","TCP","w",""')
+        self.assertTrue(path.read_bytes().startswith(b"\xef\xbb\xbf"))
+        self.assertEqual(self.ask("diagnose", "--network-plan", "--format", "xls")[0], 2)
 
 
 class CommandLine(unittest.TestCase):
