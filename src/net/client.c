@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
+#include "core/scrub.h"
 #include "net/client_impl.h"
 
 #define WHY_MS 5000 /* for asking why a name does not resolve */
@@ -322,18 +322,23 @@ static int init_multi(struct yg_client *client, struct yg_err *err)
 	return 0;
 }
 
-/* The credentials that stand beside the address go before those in it. */
+/* The credentials that stand beside the address go before those in it; no line of a log has them. */
 static int take_proxy(struct yg_client *client, const struct yg_proxy *way, struct yg_err *err)
 {
+	struct yg_proxy_at at;
 	if (!way || !way->url || !way->url[0])
 		return 0;
-	if (yg_proxy_parse(way->url, &client->proxy, err) < 0)
+	if (yg_proxy_parse(way->url, &at, err) < 0)
 		return -1;
 	const bool beside = way->user && way->user[0];
-	bool copied = copy(&client->proxy_user, beside ? way->user : client->proxy.user) &&
-		copy(&client->proxy_password, beside ? way->password : client->proxy.password);
-	explicit_bzero(client->proxy.password, sizeof(client->proxy.password));
-	return copied ? 0 : yg_fail(err, YG_ESYSTEM, "HTTP client: out of memory");
+	bool copied = copy(&client->proxy_user, beside ? way->user : at.user) &&
+		copy(&client->proxy_password, beside ? way->password : at.password);
+	explicit_bzero(at.password, sizeof(at.password));
+	client->proxy = at;
+	if (!copied)
+		return yg_fail(err, YG_ESYSTEM, "HTTP client: out of memory");
+	(void)yg_scrub_add(client->proxy_password); /* of many, the first ones are known */
+	return 0;
 }
 
 static int take_trust(struct yg_client *client, const struct yg_tls *given, struct yg_err *err)
