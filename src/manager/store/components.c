@@ -137,6 +137,7 @@ int op_components_newest_put(struct store *store, const struct store_asker *aske
 	char *expires YG_AUTO(mem) = json_is_object(ends) ? yg_json_text(ends) : NULL;
 	if (expires && store_fact_put(store, "newest_expires", expires, err) < 0)
 		return -1;
+	store->next_expiry_s = 0;
 	if (store_job_checked(store, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:b}", "changed", changed), out, err);

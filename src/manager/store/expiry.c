@@ -314,5 +314,6 @@ int op_ca_issued(struct store *store, const struct store_asker *asker, const jso
 	char *now YG_AUTO(mem) = yg_json_text(all);
 	if (!now || store_fact_put(store, "certificates", now, err) < 0)
 		return now ? -1 : yg_fail(err, YG_ESYSTEM, "out of memory");
+	store->next_expiry_s = 0;
 	return store_give(json_object(), out, err);
 }

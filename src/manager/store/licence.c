@@ -130,8 +130,11 @@ static int verify(const json_t *root, const json_t *keys, char signer[65], struc
 		if (signed_by(key, signatures, yg_buf_bytes(&text), &why) == 0)
 			return licence_key_check(key, signer, err);
 	}
-	return yg_fail_cause(err, YG_EUNTRUSTED, "auth.licence",
-		"want the signature of one of %zu licence keys, have none", json_array_size(keys));
+	/* A licence says nothing about who sent it: refused as what it is, not for lack of permission. */
+	return yg_fail_cause(err, YG_EFORMAT, "auth.licence",
+		"want the signature of one of %zu known keys, have none; add the issuer's public key "
+		"first (yagura licences add-key)",
+		json_array_size(keys));
 }
 
 int licence_read(struct yg_bytes text, const json_t *keys, struct licence *out, char signer[65],

@@ -38,7 +38,7 @@ int licence_key_check(const json_t *key, char id[65], struct yg_err *err) YG_MUS
 
 /* Read a file and check that a key of the array `keys` has signed it.
  * out     signer  the key's id
- * errors  YG_EFORMAT, YG_ELIMIT; YG_EUNTRUSTED with cause auth.licence: none of the keys has
+ * errors  YG_EFORMAT, with cause auth.licence when none of the keys has; YG_ELIMIT
  */
 int licence_read(struct yg_bytes text, const json_t *keys, struct licence *out, char signer[65],
 	struct yg_err *err) YG_MUST_CHECK;

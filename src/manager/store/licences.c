@@ -78,6 +78,7 @@ static int settle(struct store *store, const char *who, struct yg_err *err)
 		return 0;
 	if (store_fact_put(store, "licences", text, err) < 0)
 		return -1;
+	store->next_expiry_s = 0; /* the calendar is another one */
 	if (!before && !who) /* the first look */
 		return 0;
 	size_t i;

@@ -15,6 +15,9 @@
 #include "tuf/canon.h"
 #include "world.h"
 
+#define UNKNOWN(n)                                                                                 \
+	"licence: want the signature of one of " n                                                 \
+	" known keys, have none; add the issuer's public key first (yagura licences add-key)"
 #define ID_1 "10000000-0000-4000-8000-000000000001"
 #define ID_2 "20000000-0000-4000-8000-000000000002"
 
@@ -146,11 +149,11 @@ static void keys(void **state)
 	ISSUER(issuer);
 	ISSUER(other);
 	char *file YG_AUTO(mem) = issue(&issuer, body_of(ID_1, NULL));
-	person_fails(&world, "licences.add", json_pack("{s:s}", "file", file), YG_EUNTRUSTED,
-		"licence: want the signature of one of 0 licence keys, have none");
+	person_fails(&world, "licences.add", json_pack("{s:s}", "file", file), YG_EFORMAT,
+		UNKNOWN("0"));
 	json_decref(person(&world, "licences.key", json_pack("{s:O}", "key", other.public)));
-	person_fails(&world, "licences.add", json_pack("{s:s}", "file", file), YG_EUNTRUSTED,
-		"licence: want the signature of one of 1 licence keys, have none");
+	person_fails(&world, "licences.add", json_pack("{s:s}", "file", file), YG_EFORMAT,
+		UNKNOWN("1"));
 	json_t *made YG_AUTO(
 		yg_json) = person(&world, "licences.key", json_pack("{s:O}", "key", issuer.public));
 	json_decref(person(&world, "licences.add", json_pack("{s:s}", "file", file)));
@@ -165,8 +168,8 @@ static void keys(void **state)
 	json_decref(person(&world, "licences.delete",
 		json_pack("{s:O}", "id", json_object_get(made, "id"))));
 	char *more YG_AUTO(mem) = issue(&issuer, body_of(ID_2, NULL));
-	person_fails(&world, "licences.add", json_pack("{s:s}", "file", more), YG_EUNTRUSTED,
-		"licence: want the signature of one of 1 licence keys, have none");
+	person_fails(&world, "licences.add", json_pack("{s:s}", "file", more), YG_EFORMAT,
+		UNKNOWN("1"));
 	person_fails(&world, "licences.key", json_pack("{s:{s:s}}", "key", "keytype", "x"),
 		YG_EFORMAT, "key: scheme: want a string, have nothing");
 }
@@ -213,7 +216,7 @@ static void bad(void **state)
 	char *file YG_AUTO(mem) = issue(&issuer, body_of(ID_1, "2026-07-01T00:00:00Z"));
 	*strstr(file, "2026-07") = '3';
 	assert_int_equal(licence_read(yg_bytes_of(file), known, &licence, signer, &err), -1);
-	assert_int_equal(err.code, YG_EUNTRUSTED);
+	assert_int_equal(err.code, YG_EFORMAT);
 	assert_string_equal(err.cause, "auth.licence");
 }
 
