@@ -158,6 +158,10 @@ class Storm:
 
     # ---- what must hold ----
 
+    @property
+    def base(self):
+        return self.manager.root / "var/opt/yagura/manager/manager.db"
+
     def numbered(self, agent):
         """(epoch, the last number given) of an agent's events and results."""
         lines = (agent.state / "state/session/spool").read_text().splitlines()
@@ -168,8 +172,7 @@ class Storm:
         """What does not hold, as sentences."""
         found = []
         jobs = [self.ask("GET", f"/jobs/{j['id']}") for j in self.all_jobs()]
-        path = self.manager.root / "var/opt/yagura/manager/manager.db"
-        base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        base = sqlite3.connect(f"file:{self.base}?mode=ro", uri=True)
         told = collections.Counter((job, event, computer) for job, event, computer in base.execute(
             "SELECT job, id, computer FROM events WHERE origin = 0 AND job IS NOT NULL"))
         names = {a.name for a in [self.relay, *self.agents]}
