@@ -48,6 +48,7 @@ struct session {
 	int64_t stale_until_ms; /* newer settings were announced: updates wait for them; 0: no */
 	char log_level[16];     /* the Manager's setting as it was passed on; "" none */
 	bool relay_wanted, relay_on;
+	bool relay_bad;   /* event 9105 was sent */
 	int relay_turned; /* what the parent was told: 1 on, 0 off, -1 as configured */
 	int64_t relay_port;
 	int64_t relay_renew_ms, relay_renew_pause_ms; /* of asking for a certificate of a relay */
@@ -122,7 +123,7 @@ typedef void session_probe_done(void *ctx, const json_t *result, const struct yg
 int session_probe_start(struct session *s, const char *what, session_probe_done *done, void *ctx,
 	struct yg_err *err) YG_MUST_CHECK;
 bool session_probe_link(struct session *s, const char *tag, int fd); /* false: not one of ours */
-void session_probe_free(struct session *s); /* who waits is not told */
+void session_probe_free(struct session *s);                          /* who waits is not told */
 
 /* ---- session_refuse.c ---- */
 

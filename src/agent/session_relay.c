@@ -30,8 +30,10 @@ static void served(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err
 	int64_t port = 0;
 	struct yg_err ignored = {0};
 	if (err->code) {
-		if (err->code != YG_EAGAIN)
+		if (err->code != YG_EAGAIN && !s->relay_bad) {
+			s->relay_bad = true; /* once, however often it is tried again */
 			tell_bad(s, err->cause, err->msg);
+		}
 		return;
 	}
 	if (yg_json_int(reply->body, "port", 1, 65535, &port, &ignored) == 0)
@@ -40,6 +42,7 @@ static void served(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err
 		session_event(s, EVENT_RELAY_ON,
 			json_pack("{s:I}", "port", (json_int_t)s->relay_port));
 	s->relay_on = true;
+	s->relay_bad = false;
 	session_changed(s);
 }
 

@@ -27,6 +27,7 @@
 #define SHA_LEN     64         /* digits of a SHA-256 */
 #define RECENT      16         /* refused clients that are remembered */
 #define AGAIN_MS    60000      /* one of them is logged again after so long */
+#define DEAF_MS     10000      /* until a port that was taken is tried again */
 #define RETRY_S     "5"        /* a relay that has nothing yet is being filled */
 
 struct refused {
@@ -36,8 +37,10 @@ struct refused {
 
 struct relay {
 	struct yg_role_env *env;
-	int folder; /* FOLDER */
-	int listen; /* until the server has it; then -1 */
+	int folder;         /* FOLDER */
+	int listen;         /* -1: `deaf` says why not */
+	struct yg_err deaf; /* told to who wants it to serve; then another process tries again */
+	struct yg_timer *again;
 	uint16_t port;
 	struct yg_ipc *session, *install;
 	struct yg_server *server; /* NULL before relay.serve */
@@ -247,6 +250,10 @@ static int serve(struct relay *relay, const struct yg_ipc_msg *msg, struct yg_er
 {
 	const json_t *body = msg->body;
 	struct yg_tls tls = {0};
+	if (relay->listen < 0) {
+		*err = relay->deaf;
+		return -1;
+	}
 	json_t *revoked YG_AUTO(yg_json) = NULL;
 	if (yg_json_str(body, "cert", PEM_MAX, &tls.cert, err) < 0 ||
 		yg_json_str(body, "key", PEM_MAX, &tls.key, err) < 0 ||
@@ -370,6 +377,23 @@ static int enter_sandbox(const struct relay *relay, struct yg_err *err)
 	return yg_sandbox_enter(&box, err);
 }
 
+static void try_again(void *ctx)
+{
+	const struct relay *relay = ctx;
+	yg_loop_stop(relay->env->loop);
+}
+
+/* Most often another program has the port. In this sandbox no other socket can be had: the parent starts us again. */
+static void listen_later(struct relay *relay, uint16_t port, struct yg_err *err)
+{
+	relay->port = port;
+	(void)yg_fail_cause(&relay->deaf, YG_ESYSTEM, "relay.off", "%s", err->msg);
+	yg_log_err(YG_LOG_ERROR, "relay.listen", &relay->deaf);
+	*err = (struct yg_err){0};
+	relay->again = yg_loop_timer(relay->env->loop, try_again, relay);
+	yg_timer_set(relay->again, DEAF_MS);
+}
+
 static int open_all(struct relay *relay, struct yg_err *err)
 {
 	const struct yg_role_env *env = relay->env;
@@ -385,10 +409,13 @@ static int open_all(struct relay *relay, struct yg_err *err)
 	if (yg_fs_mkdirs(env->fds[0], FOLDER, 0755, err) < 0)
 		return -1;
 	relay->folder = yg_fs_open_dir(env->fds[0], FOLDER, err);
-	relay->listen = relay->folder < 0 ? -1 : yg_server_listen(bind, (uint16_t)port, err);
-	if (relay->listen < 0)
+	if (relay->folder < 0)
 		return -1;
-	relay->port = yg_server_port(relay->listen);
+	relay->listen = yg_server_listen(bind, (uint16_t)port, err);
+	if (relay->listen >= 0)
+		relay->port = yg_server_port(relay->listen);
+	else
+		listen_later(relay, (uint16_t)port, err);
 	return 0;
 }
 
@@ -419,6 +446,7 @@ void relay_stop(void *self)
 	if (!relay)
 		return;
 	yg_server_free(relay->server);
+	yg_timer_free(relay->again);
 	yg_ipc_free(relay->session);
 	yg_ipc_free(relay->install);
 	json_decref(relay->revoked);

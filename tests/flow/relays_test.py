@@ -328,6 +328,21 @@ def test_a_relay_is_switched_on_and_off_by_the_manager(group):
     parts.until("event 9103", lambda: any(e["id"] == 9103 and e["computer"]["name"] == "agent" for e in manager.events()))
 
 
+def test_a_relay_whose_port_is_taken_says_so_once_and_serves_when_it_is_free(site, folder):
+    site.add_publisher()
+    manager = site.add_manager()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        agent = site.add_agent("relay", relay=taken.getsockname()[1], activate=True)
+        parts.until("event 9105", lambda: 9105 in manager.event_ids())
+        assert (agent.status()["relay"] or {}).get("state") == "off"
+        before = agent.roles().get("relay")
+        parts.until("it to be tried again", lambda: agent.roles().get("relay") not in (before, None))
+    parts.until("the relay to serve", lambda: (agent.status()["relay"] or {}).get("state") == "on")
+    parts.until("event 9104", lambda: 9104 in manager.event_ids())
+    said = [e for e in manager.events(id=9105)]
+    assert len(said) == 1 and "Address already in use" in said[0]["description"], said
+
+
 def test_a_configured_relay_is_switched_off(group):
     relay = group.relays[0]
     computer = group.manager.computer(relay.name)["id"]
