@@ -57,6 +57,11 @@ def api(manager):
     return Api(manager)
 
 
+# A licence of the corpus of tests/fuzz, and the key that it was signed with.
+SIGNED = (parts.TOP / "tests/fuzz/licence.corpus/signed").read_text()
+PUBLIC = "2599d6426361170b55212de1d3867b1d6fe7eba5569494cc19e83eacb662f362"
+
+
 def refusal(api, method, path, body=None, want=400, **more):
     return api(method, path, body, want=want, **more)["error"]
 
@@ -113,6 +118,33 @@ def test_every_operation(api):
     api("DELETE", f"/relay-groups/{group['id']}", want=204)
     refusal(api, "GET", f"/relay-groups/{group['id']}", want=404)
     refusal(api, "PATCH", f"/computers/{NOBODY}", {"relay_on": None, "relay_group": below["id"]}, want=404)
+
+    api("GET", "/alerts?state=all&lang=ja", want=200)
+    refusal(api, "GET", "/alerts?state=gone")
+    assert {"update_failed", "engine_offline"} <= {a["kind"] for a in api("GET", "/alerts/catalogue", want=200)["items"]}
+    assert "ca" in {i["what"] for i in api("GET", "/expiry", want=200)["items"]}
+
+    task = api("POST", "/tasks", {"name": "nightly", "schedule": {"type": "daily", "at": "03:30", "zone": "Asia/Tokyo"}}, want=201)
+    assert task["next_run"].endswith("T18:30:00Z") and task["missed"] == "run"
+    assert [t["id"] for t in api("GET", "/tasks", want=200)["items"]] == [task["id"]]
+    changed = api("PATCH", f"/tasks/{task['id']}", {"kind": "check", "window_s": 60}, want=200)
+    assert changed == api("GET", f"/tasks/{task['id']}", want=200) and changed["schedule"] == task["schedule"]
+    assert api("POST", f"/tasks/{task['id']}/run", want=200)["job"] is None
+    assert refusal(api, "POST", "/tasks", {"name": "nightly", "schedule": task["schedule"]}, want=409)["code"] == "conflict"
+    refusal(api, "POST", "/tasks", {"name": "x", "schedule": {"type": "yearly"}})
+    api("DELETE", f"/tasks/{task['id']}", want=204)
+    refusal(api, "GET", f"/tasks/{task['id']}", want=404)
+
+    public = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": PUBLIC}}
+    assert api("GET", "/licences", want=200)["groups"] == [{"group": "am-wr", "state": "valid", "ends": None}]
+    assert "add-key" in refusal(api, "POST", "/licences", {"file": SIGNED})["message"]
+    licence_key = api("POST", "/licences/keys", {"key": public}, want=200)["id"]
+    added = api("POST", "/licences", {"file": SIGNED}, want=200)
+    assert [i["name"] for i in added["items"]] == ["Example Inc."]
+    refusal(api, "POST", "/licences", {"file": SIGNED.replace("2027", "2037")})
+    for gone in (added["items"][0]["id"], licence_key):
+        api("DELETE", f"/licences/{gone}", want=204)
+    refusal(api, "DELETE", f"/licences/{licence_key}", want=404)
 
     token = api("POST", "/tokens", {"name": "t", "uses": 3}, want=201)
     assert re.fullmatch(r"yg1\.[0-9a-f]{64}\.[A-Za-z0-9_-]{43}", token["token"])
