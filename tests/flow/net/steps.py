@@ -76,6 +76,33 @@ def computer_fails(lab, name, case, wanted, relays=None, log=None, judged=None):
     assert judged(agent) if judged else found(agent) == ["Test.One"]
 
 
+def diagnosed(agent):
+    """(exit status, causes, the likeliest first) of `yagura diagnose` on an agent's computer."""
+    done = parts.run(*agent.wrap, parts.BIN / "yagura", "--json", "--root", agent.root, "diagnose", check=False)
+    return done.returncode, [c["cause"] for c in json.loads(done.stdout)["causes"]]
+
+
+def keeps_failing(lab, name, case, relays=None):
+    """After one failure there was no alert; after the next there is one, of this cause."""
+    assert lab.alerts() == []
+    for _ in range(lab_site.FAILURES - 1):
+        assert lab.run(name, relays)["cause"] == case.cause
+    alerts = [a for a in lab.alerts() if a["kind"] == ("relay_failed" if name == "relay" else "update_failed")]
+    assert [(a["cause"], a["computer"]["name"]) for a in alerts] == [(case.cause, name)], lab.alerts()
+    assert CAUSES[case.cause]["en"][0] in alerts[0]["description"]
+
+
+def alert_has_ended(lab, since):
+    """By itself, and it says why."""
+    assert lab.alerts() == []
+    ended = [a for a in lab.alerts("ended") if a["id"] > since]
+    assert ended and all(a["reason"] and a["ended"] for a in ended), ended
+
+
+def last_alert(lab):
+    return max([a["id"] for a in lab.alerts("all")], default=0)
+
+
 def computer_is_well(lab, name, relays=None):
     assert lab.run(name, relays)["outcome"] == "success"
     agent = lab.agents[name]

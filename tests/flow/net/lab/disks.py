@@ -16,7 +16,7 @@ def _mount(*words):
 class Memory:
     """A tmpfs."""
 
-    MIB = 48
+    MIB = 192  # so that it is not called nearly full
 
     def __init__(self, path):
         self.path = pathlib.Path(path)

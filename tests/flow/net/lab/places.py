@@ -75,7 +75,7 @@ class Place:
         self.name, self.address = name, address
         self.holder = subprocess.Popen(["sleep", "infinity"], preexec_fn=_new_namespaces, stdin=subprocess.DEVNULL)
         self.ns = f"/proc/{self.holder.pid}/ns"
-        self.wrap = ["nsenter", f"--net={self.ns}/net", f"--mount={self.ns}/mnt"]
+        self.wrap = [shutil.which("nsenter"), f"--net={self.ns}/net", f"--mount={self.ns}/mnt"]
         end = f"lab-{name}"
         call("ip", "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", self.holder.pid)
         call("ip", "link", "set", end, "master", "lab0", "up")

@@ -13,7 +13,8 @@ from . import certs, disks, names, places, proxies, server
 KNOWN = {"Test.One": b"the first file that must be found\n"}
 SOURCE_NAME, RELAY_NAME, PROXY_NAME = "updates.lab", "relay.lab", "proxy.lab"
 # What the settings bound a try with; short, so that giving up is quick.
-LIMITS = {"tries": 1, "timeout_s": 2}
+LIMITS = {"tries": 1, "timeout_s": 2, "connect_s": 2, "limit_s": 10}
+FAILURES = 2  # in a row are an alert
 HANG = 60  # seconds: nothing takes so long
 
 
@@ -46,7 +47,8 @@ class Lab(contextlib.ExitStack):
         manager = places.ADDRESSES["manager"]
         self.manager = self.site.add_manager(host=manager, bind="0.0.0.0", ports=(4119, 4120), keep=keep,
                                              wrap=self.place("manager").wrap)
-        self.settings(update=LIMITS, direct_fallback=True, heartbeat_interval_s=5,
+        self.settings(update=LIMITS, relay_update=LIMITS, direct_fallback=True, heartbeat_interval_s=5,
+                      alerts={"failures": FAILURES},
                       source={"url": f"https://{SOURCE_NAME}", "ca": self.ca.pem})
         self.agents = {}
         for name in computers:
@@ -54,8 +56,11 @@ class Lab(contextlib.ExitStack):
                                                     keep=keep, wrap=self.place(name).wrap)
         if "relay" in self.agents:
             self._relay_front()
-        for name in ("manager", "direct"):
-            self.names.rules[(places.ADDRESSES[name], RELAY_NAME)] = "missing"
+        if "direct" in self.agents:  # no relay serves its group
+            group = self.manager.call("POST", "/relay-groups", {"name": "alone"})["id"]
+            self.manager.call("PATCH", f"/computers/{self.id('direct')}", {"relay_group": group})
+            self.settled("direct", lambda have: have["relays"] == [])
+        self.mend()
         self.prove()
 
     def _state(self, name):
@@ -87,6 +92,11 @@ class Lab(contextlib.ExitStack):
     @functools.cached_property
     def our_proxy(self):
         return self._with(proxies.Proxy({SOURCE_NAME: places.SOURCE, RELAY_NAME: places.RELAY_FRONT}))
+
+    def alerts(self, state="standing"):
+        """Of updates, newest first; what comes of a group that is empty on purpose is not."""
+        return [a for a in self.manager.call("GET", f"/alerts?state={state}&limit=500")["items"]
+                if a["kind"] in ("update_failed", "update_timeout", "relay_failed", "check_failed")]
 
     # --- what the tests use
 
@@ -123,17 +133,18 @@ class Lab(contextlib.ExitStack):
         self.settings(proxy={which: {"url": url, "user": user, "password": password}})
         self.proxied = {name} if url else set()
         if name in self.agents:
-            kept = self.agents[name].state / "state/session/settings.json"
-            parts.until(f"{name} to know its proxy", lambda: self._knows(kept, which, url, password))
+            kept = {"agent_source": "source", "agent_relay": "relay"}.get(which, which)
+            self.settled(name, lambda have: (have["proxies"][kept] or {}).get("url", "") == url)
 
-    @staticmethod
-    def _knows(kept, which, url, password):
-        """Whether the settings that an agent keeps name this proxy."""
-        with contextlib.suppress(OSError, ValueError):
-            proxies_ = json.loads(kept.read_text())["settings"]["proxies"]
-            mine = proxies_[{"agent_source": "source", "agent_relay": "relay"}.get(which, which)]
-            return (mine["url"], mine.get("password") or "") == (url, password) if url and mine else not (url or mine)
-        return False
+    def settled(self, name, condition):
+        """Wait until the settings that an agent has from the Manager are so."""
+        kept = self.agents[name].state / "state/session/settings.json"
+
+        def look():
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                return condition(json.loads(kept.read_text())["settings"])
+            return False
+        parts.until(f"{name} to have its settings", look, HANG)
 
     def release(self, *more):
         """The next version; it finds what all find, and something of its own."""
@@ -155,7 +166,7 @@ class Lab(contextlib.ExitStack):
         for name, kind, address in self.routes:
             self.place(name).route("del", kind, address)
         self.routes = []
-        self.names.rules = {(places.ADDRESSES[n], RELAY_NAME): "missing" for n in ("manager", "direct")}
+        self.names.rules = {(places.ADDRESSES["manager"], RELAY_NAME): "missing"}  # or it would ask there
         for disk in self.disks.values():
             disk.empty()
 
