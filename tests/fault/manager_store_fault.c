@@ -78,7 +78,8 @@ static char *ask_text(struct yg_db *db, const char *sql)
 	return strdup(text ? text : "");
 }
 
-#define TABLES     64
+#define LICENCE_KEY "2599d6426361170b55212de1d3867b1d6fe7eba5569494cc19e83eacb662f362"
+#define TABLES 64
 static char *queries[TABLES]; /* the content of each table as one text */
 
 static void find_tables(struct yg_db *db)
@@ -194,6 +195,26 @@ static const struct {
 	{STORE_WEB, KEY, "computers.update",
 		"{\"id\":\"$4\",\"name\":\"r\",\"group\":\"g\",\"relay_urls\":[\"https://r:1\"]}",
 		-1, NULL},
+	{STORE_WEB, KEY, "relay_groups.create", "{\"name\":\"site\",\"default\":true}", 9, "id"},
+	{STORE_WEB, KEY, "relay_groups.update",
+		"{\"id\":\"$9\",\"name\":\"here\",\"parent\":\"00000000-0000-4000-8000-000000000001\"}",
+		-1, NULL},
+	{STORE_WEB, KEY, "computers.update",
+		"{\"id\":\"$4\",\"relay_group\":\"$9\",\"relay_on\":false}", -1, NULL},
+	{STORE_WEB, KEY, "computers.update", "{\"id\":\"$4\",\"relay_on\":true}", -1, NULL},
+	{STORE_SESSION, RELAY, "agents.renew", "{}", -1, NULL},
+	{STORE_SESSION, RELAY, "agents.heartbeat",
+		"{\"hello\":" HELLO(
+			"\"relay\"") ",\"status\":" STATUS("", "1") ",\"address\":\"10.0.0.2\"}",
+		-1, NULL},
+	{STORE_WEB, KEY, "relay_groups.list", "{}", -1, NULL},
+	{STORE_WEB, KEY, "relay_groups.get", "{\"id\":\"$9\"}", -1, NULL},
+	{STORE_WEB, KEY, "computers.update",
+		"{\"id\":\"$4\",\"relay_group\":\"00000000-0000-4000-8000-000000000001\",\"relay_on\":null}",
+		-1, NULL},
+	{STORE_WEB, KEY, "relay_groups.update",
+		"{\"id\":\"00000000-0000-4000-8000-000000000001\",\"default\":true}", -1, NULL},
+	{STORE_WEB, KEY, "relay_groups.delete", "{\"id\":\"$9\"}", -1, NULL},
 	{STORE_SESSION, RELAY, "agents.commands", "{\"after\":0}", -1, NULL},
 	{STORE_SESSION, RELAY, "agents.commands", "{\"after\":100}", -1, NULL},
 	{STORE_SESSION, AGENT, "agents.commands", "{\"after\":100}", -1, NULL},
@@ -223,6 +244,29 @@ static const struct {
 		-1, NULL},
 	{STORE_WEB, KEY, "jobs.create",
 		"{\"kind\":\"scan\",\"computers\":[\"$3\"],\"paths\":[\"/srv\"]}", -1, NULL},
+	{STORE_WEB, KEY, "tasks.create",
+		"{\"name\":\"t\",\"kind\":\"scan\",\"paths\":[\"/srv\"],\"schedule\":{\"type\":\"hourly\"},"
+		"\"target\":{\"type\":\"computers\",\"computers\":[\"$3\"]}}",
+		9, "id"},
+	{STORE_WEB, KEY, "tasks.update", "{\"id\":\"$9\",\"window_s\":60}", -1, NULL},
+	{STORE_WEB, KEY, "tasks.run", "{\"id\":\"$9\"}", -1, NULL},
+	{STORE_WEB, KEY, "tasks.list", "{}", -1, NULL},
+	{STORE_WEB, KEY, "tasks.get", "{\"id\":\"$9\"}", -1, NULL},
+	{STORE_WEB, KEY, "tasks.delete", "{\"id\":\"$9\"}", -1, NULL},
+	{STORE_WEB, KEY, "licences.key",
+		"{\"key\":{\"keytype\":\"ed25519\",\"scheme\":\"ed25519\",\"keyval\":{\"public\":\"" LICENCE_KEY
+		"\"}}}",
+		9, "id"},
+	{STORE_WEB, KEY, "licences.list", "{}", -1, NULL},
+	{STORE_WEB, KEY, "licences.delete", "{\"id\":\"$9\"}", -1, NULL},
+	{STORE_WEB, KEY, "computers.update",
+		"{\"id\":\"$3\",\"content\":{\"mode\":\"pinned\",\"pins\":{\"am-pattern\":1}}}", -1, NULL},
+	{STORE_WEB, KEY, "alerts.list", "{\"state\":\"all\"}", -1, NULL},
+	{STORE_WEB, KEY, "expiry.list", "{}", -1, NULL},
+	{STORE_CA, SYSTEM, "ca.issued",
+		"{\"role\":\"web\",\"not_after\":\"2036-01-01T00:00:00Z\"}", -1, NULL},
+	{STORE_CONTENT, SYSTEM, "components.check.failed",
+		"{\"cause\":\"net.dns\",\"sentence\":\"x\"}", -1, NULL},
 	{STORE_WEB, KEY, "status.get", "{}", -1, NULL},
 	{STORE_WEB, KEY, "computers.list", "{\"text\":\"h\"}", -1, NULL},
 	{STORE_WEB, KEY, "computers.get", "{\"id\":\"$3\"}", -1, NULL},

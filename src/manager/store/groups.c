@@ -30,8 +30,8 @@ static int load(struct store *store, struct tree **out, struct yg_err *err)
 	if (yg_db_query(store->db,
 		    "SELECT g.id, g.name, g.parent, g.is_default, g.created, (SELECT count(*) FROM computers c "
 		    "WHERE c.relay_group = g.id AND c.relay = 1 AND c.deleted = 0 AND c.activated IS NOT NULL), "
-		    "(SELECT count(*) FROM computers c WHERE c.relay_group = g.id AND c.relay = 0 AND c.deleted "
-		    "= 0) FROM relay_groups g ORDER BY g.is_default DESC, g.name, g.id LIMIT $1",
+		    "(SELECT count(*) FROM computers c WHERE c.relay_group = g.id AND (c.relay = 0 OR "
+		    "c.activated IS NULL) AND c.deleted = 0) FROM relay_groups g ORDER BY g.is_default DESC, g.name, g.id LIMIT $1",
 		    YG_DB_ARGS(yg_db_int(GROUPS_MAX)), &rows, err) < 0)
 		return -1;
 	struct tree *tree YG_AUTO(mem) = calloc(1, sizeof(*tree));

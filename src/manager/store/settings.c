@@ -294,32 +294,55 @@ static int put_text(struct store *store, const struct setting *setting, const ch
 		YG_DB_ARGS(yg_db_text(setting->name), yg_db_text(text)), NULL, err);
 }
 
-static int put(struct store *store, const struct setting *setting, const json_t *value,
+/* The value as the database keeps it, checked. */
+static int to_text(const struct setting *setting, const json_t *value, char **out,
 	struct yg_err *err)
 {
-	char number[24];
 	const char *text = NULL;
+	int64_t number = 0;
+	bool on = false;
 	json_t *holder YG_AUTO(yg_json) = json_object();
 	(void)json_object_set(holder, setting->name, (json_t *)(uintptr_t)value);
-	if (setting->type == SETTINGS_TEXT || setting->type == SETTINGS_SECRET) {
-		char *sealed YG_AUTO(mem) = NULL;
+	switch (setting->type) {
+	case SETTINGS_TEXT:
+	case SETTINGS_SECRET:
 		if (yg_json_str(holder, setting->name, (size_t)setting->max, &text, err) < 0 ||
 			(setting->check && setting->check(setting->name, text, err) < 0))
 			return -1;
-		if (setting->type == SETTINGS_SECRET &&
-			seal(store, setting->name, text, &sealed, err) < 0)
+		*out = strdup(text);
+		break;
+	case SETTINGS_BOOL:
+		if (yg_json_bool(holder, setting->name, &on, err) < 0)
 			return -1;
-		return put_text(store, setting, sealed ? sealed : text, err);
+		*out = strdup(on ? "1" : "0");
+		break;
+	case SETTINGS_INT:
+		if (yg_json_int(holder, setting->name, setting->min, setting->max, &number, err) <
+			0)
+			return -1;
+		*out = yg_str_format("%lld", (long long)number);
+		break;
 	}
-	int64_t have = 0;
-	bool on = false;
-	if (setting->type == SETTINGS_BOOL ? yg_json_bool(holder, setting->name, &on, err) < 0
-					   : yg_json_int(holder, setting->name, setting->min,
-						     setting->max, &have, err) < 0)
+	return *out ? 0 : yg_fail(err, YG_ESYSTEM, "out of memory");
+}
+
+/* out  *changed  it was not so before */
+static int put(struct store *store, const json_t *all, const struct setting *setting,
+	const json_t *value, bool *changed, struct yg_err *err)
+{
+	char *text YG_AUTO(yg_secret) = NULL;
+	char *sealed YG_AUTO(mem) = NULL;
+	if (to_text(setting, value, &text, err) < 0)
 		return -1;
-	(void)snprintf(number, sizeof(number), "%lld",
-		setting->type == SETTINGS_BOOL ? (long long)on : (long long)have);
-	return put_text(store, setting, number, err);
+	bool secret = setting->type == SETTINGS_SECRET;
+	const char *before = settings_text(all, setting->name);
+	*changed = secret ? strcmp(text, SHOWN) != 0 && (text[0] || before[0])
+			  : strcmp(text, before) != 0;
+	if (!*changed)
+		return 0;
+	if (secret && seal(store, setting->name, text, &sealed, err) < 0)
+		return -1;
+	return put_text(store, setting, sealed ? sealed : text, err);
 }
 
 static bool names_group(const char *name)
@@ -374,7 +397,8 @@ static int warn_unchecked(struct store *store, struct yg_err *err)
 int op_settings_update(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
-	if (check_names("", args, err) < 0)
+	json_t *all YG_AUTO(yg_json) = NULL;
+	if (check_names("", args, err) < 0 || settings_read(store, &all, err) < 0)
 		return -1;
 	bool tell = false;
 	struct yg_buf names YG_AUTO(yg_buf) = YG_BUF(4096);
@@ -382,13 +406,14 @@ int op_settings_update(struct store *store, const struct store_asker *asker, con
 		const char *leaf;
 		json_t *at = place((json_t *)(uintptr_t)args, table[i].name, false, &leaf);
 		const json_t *value = at ? json_object_get(at, leaf) : NULL;
-		const char *text = json_string_value(value);
-		if (!value ||
-			(table[i].type == SETTINGS_SECRET && text && strcmp(text, SHOWN) == 0))
+		bool changed = false;
+		if (!value)
 			continue;
-		if (put(store, &table[i], value, err) < 0 ||
-			yg_str_addf(&names, err, "%s%s", names.len > 0 ? ", " : "", table[i].name) <
-				0)
+		if (put(store, all, &table[i], value, &changed, err) < 0)
+			return -1;
+		if (!changed)
+			continue;
+		if (yg_str_addf(&names, err, "%s%s", names.len > 0 ? ", " : "", table[i].name) < 0)
 			return -1;
 		tell = tell || table[i].agents;
 	}

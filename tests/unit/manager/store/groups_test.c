@@ -179,6 +179,14 @@ static void deleting(void **state)
 		yg_json) = person(&world, "tokens.create", json_pack("{s:s}", "relay_group", site));
 	person_fails(&world, "relay_groups.delete", json_pack("{s:s}", "id", site), YG_EFORMAT,
 		"relay group 'site': 1 activation tokens name it; withdraw them first");
+	/* A relay that has not got its certificate yet belongs to it too. */
+	struct yg_err err = {0};
+	struct agent half = {.hostname = "half", .relay = true};
+	assert_int_equal(activate_with(&world, text(token, "token"), "half", &half, &err), 0);
+	person_fails(&world, "relay_groups.delete", json_pack("{s:s}", "id", site), YG_EFORMAT,
+		"relay group 'site': 0 relays and 1 other computers belong to it; give them another group "
+		"first");
+	json_decref(person(&world, "computers.delete", json_pack("{s:s}", "id", half.id)));
 	json_decref(person(&world, "tokens.delete", json_pack("{s:s}", "id", text(token, "id"))));
 	json_int_t since = now_seq(&world);
 	json_decref(person(&world, "relay_groups.delete", json_pack("{s:s}", "id", site)));
