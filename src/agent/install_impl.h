@@ -73,6 +73,9 @@ struct install_live {
 	bool offline;                         /* event 20101 was sent */
 	int64_t offline_ms, since_ms;         /* when it went, when it came */
 	struct yg_err why;                    /* of no engine */
+	struct yg_timer *watch;               /* asks it now and then */
+	int64_t asked_ms;                     /* since when it owes an answer; 0: it does not */
+	int64_t silence_ms;                   /* after so long it hangs; 0: never */
 };
 
 void install_live_init(struct install *in);

@@ -6,6 +6,7 @@
 
 #include "agent/install_impl.h"
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/log.h"
 
 /* The engine of what `lib` leads to always runs: it comes back with back-off, as often as it ends. Three
@@ -16,6 +17,7 @@
 #define BACKOFF_MIN 100   /* ms */
 #define BACKOFF_MAX 30000 /* ms */
 #define NEW_S       86400
+#define WATCH_PARTS 4     /* of its silence: how often it is asked */
 #define STEADY_MS   10000 /* having lived so long, the next end is a new story */
 
 static void up(void *ctx, struct install_engine *engine, const struct yg_err *err);
@@ -200,6 +202,43 @@ static void down(void *ctx, struct install_engine *engine)
 	lost(in, &why);
 }
 
+/* ---- an engine that hangs (E5) ---- */
+
+static void answered(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+{
+	(void)reply;
+	(void)err; /* that it has ended is known by other ways */
+	struct install *in = ctx;
+	in->live.asked_ms = 0;
+}
+
+/* It answers between two files. One that is busy with a file for longer than files may take will not come back. */
+static void watch(void *ctx)
+{
+	struct install *in = ctx;
+	struct install_live *live = &in->live;
+	struct install_engine *engine = live->engine;
+	int64_t now = yg_clock_mono_ms();
+	struct yg_err why = {0};
+	yg_timer_set(live->watch, live->silence_ms / WATCH_PARTS);
+	if (!engine)
+		return;
+	if (live->asked_ms == 0) {
+		live->asked_ms = now;
+		yg_ipc_request(engine->ipc, "am.abi", NULL, NULL, 0, answered, in);
+		return;
+	}
+	if (now - live->asked_ms < live->silence_ms)
+		return;
+	(void)yg_fail_cause(&why, YG_EAGAIN, "engine.timeout",
+		"the engine has not answered for %lld s", (long long)(live->silence_ms / 1000));
+	live->asked_ms = 0;
+	live->engine = NULL;
+	install_engine_end(engine);
+	install_event(in, 3700, json_pack("{s:s, s:s}", "process", "am", "detail", why.msg));
+	lost(in, &why);
+}
+
 static void connected(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
 {
 	(void)reply;
@@ -237,6 +276,7 @@ void install_live_take(struct install *in, struct install_engine *engine)
 	engine->ctx = in;
 	live->engine = engine;
 	live->since_ms = yg_clock_mono_ms();
+	live->asked_ms = 0;
 	install_live_join(in);
 	if (old && old != engine)
 		install_engine_retire(old);
@@ -267,10 +307,17 @@ void install_live_init(struct install *in)
 {
 	in->live.again = yg_loop_timer(in->env->loop, again, in);
 	in->live.backoff_ms = BACKOFF_MIN;
+	in->live.silence_ms = 1000 *
+		json_integer_value(json_object_get(in->env->config, "engine_silence_s"));
+	in->live.watch = yg_loop_timer(in->env->loop, watch, in);
+	if (in->live.silence_ms > 0)
+		yg_timer_set(in->live.watch, in->live.silence_ms / WATCH_PARTS);
 }
 
 void install_live_done(struct install *in)
 {
 	yg_timer_free(in->live.again);
 	in->live.again = NULL;
+	yg_timer_free(in->live.watch);
+	in->live.watch = NULL;
 }

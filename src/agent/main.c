@@ -177,8 +177,9 @@ static json_t *role_config(void *ctx, const char *role, int fds[YG_IPC_FDS_MAX],
 	if (strcmp(role, "session") == 0) {
 		config = session_config(a, fds, count);
 	} else if (strcmp(role, "install") == 0) {
-		config = json_pack("{s:{s:I,s:I}}", "logs", "size",
-			(json_int_t)yg_conf_int(a->conf, "log", "file_kib") * 1024, "files",
+		config = json_pack("{s:I,s:{s:I,s:I}}", "engine_silence_s",
+			(json_int_t)yg_conf_int(a->conf, "agent", "engine_silence_s"), "logs",
+			"size", (json_int_t)yg_conf_int(a->conf, "log", "file_kib") * 1024, "files",
 			(json_int_t)yg_conf_int(a->conf, "log", "files"));
 		fds[(*count)++] = a->state;
 		add_installed_root(a, fds, count);

@@ -212,6 +212,23 @@ def test_a_crash_loop_goes_back_by_itself(alone):
     assert "engine.crash" in {event["params"].get("cause") for event in told["items"]}
 
 
+def test_an_engine_that_hangs_is_started_again(alone):
+    """E5: by itself, and with the same content."""
+    alone.agent.process.stop()
+    alone.agent.conf.write_text(alone.agent.conf.read_text().replace("[agent]\n", "[agent]\nengine_silence_s = 4\n"))
+    alone.agent.start()
+    live = alone.agent.lib()
+
+    def engine():
+        pid = alone.agent.roles().get("am")
+        return pid if pid and alone.agent.status()["engine"]["state"] == "online" else None
+    hung = parts.until("the engine to run", engine)
+    os.kill(hung, signal.SIGSTOP)
+    parts.until("another one", lambda: engine() not in (None, hung))
+    assert alone.agent.lib() == live and alone.agent.status()["state"] == "protected"
+    assert "has not answered for 4 s" in alone.agent.process.tail(60)
+
+
 def test_a_source_that_is_not_there_has_one_name(alone):
     """T1, T14: named the same in the answer and in the logs; what is live stays."""
     alone.site.source.process.stop()
