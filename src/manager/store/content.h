@@ -16,7 +16,7 @@
 struct store;
 
 #define CONTENT_PINS_MAX   64
-#define CONTENT_SERVED_MAX 8
+#define CONTENT_SERVED_MAX 4 /* as many as a relay takes (docs/wire.md) */
 
 /* SQL: what counts for computer c with policy p. */
 #define CONTENT_OF "coalesce(c.content, p.content)"
