@@ -65,7 +65,7 @@ int diagnose_agent(struct cli *cli)
 	struct yg_err err = {0}, why = {0};
 	json_t *status YG_AUTO(yg_json) = NULL, *targets YG_AUTO(yg_json) = NULL;
 	char *program YG_AUTO(mem) = find_program();
-	struct yg_diagnosis *diagnosis YG_AUTO(yg_diagnosis) = yg_diagnosis_new(&err);
+	struct yg_diagnosis *diagnosis YG_AUTO(yg_diagnosis) = yg_diagnosis_new(cli->lang, &err);
 	size_t standing = 0;
 	if (!diagnosis)
 		return (void)cli_fail(cli, &err), ARGS_USAGE;
@@ -83,11 +83,13 @@ int diagnose_agent(struct cli *cli)
 	yg_diagnose_agent(diagnosis, &given);
 	if (diagnosis->failed.code)
 		return (void)cli_fail(cli, &diagnosis->failed), ARGS_USAGE;
-	json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(diagnosis, cli->lang, &standing);
-	const char *name = json_string_value(json_object_get(status, "name"));
+	json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(diagnosis, &standing);
+	json_t *identity YG_AUTO(yg_json) = yg_diagnose_identity(cli->root);
+	const char *name = json_string_value(json_object_get(status ? status : identity, "name"));
 	char here[256] = "";
 	(void)gethostname(here, sizeof(here) - 1);
-	(void)json_object_set_new(result, "computer", json_string(name ? name : here));
+	(void)json_object_set_new(result, "computer", json_string(name && *name ? name : here));
+	(void)json_object_set(result, "id", json_object_get(identity, "id"));
 	(void)json_object_set(result, "version", json_object_get(status, "version"));
 	return diagnose_done(cli, result, standing);
 }

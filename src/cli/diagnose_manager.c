@@ -35,11 +35,11 @@ static int unanswered(struct cli *cli, const struct yg_err *why)
 {
 	struct yg_err err = {0};
 	size_t standing = 0;
-	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(&err);
+	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(cli->lang, &err);
 	if (!d || !why->cause[0] || strncmp(why->cause, "auth.", 5) == 0)
 		return (void)cli_fail(cli, why), ARGS_USAGE;
 	yg_diagnosis_bad(d, "manager", why->cause, "%s", why->msg);
-	json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(d, cli->lang, &standing);
+	json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(d, &standing);
 	return diagnose_done(cli, result, standing);
 }
 

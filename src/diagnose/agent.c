@@ -40,6 +40,17 @@ static json_t *read_json(int dir, const char *path)
 	return value;
 }
 
+json_t *yg_diagnose_identity(const char *root)
+{
+	char path[8192];
+	if (!yg_str_put(path, sizeof(path), "%s/" STATE, root))
+		return json_object();
+	int dir YG_AUTO(fd) = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *identity YG_AUTO(yg_json) = read_json(dir, "state/identity/identity.json");
+	return json_pack("{s:s, s:s, s:s}", "name", member(identity, "name"), "id",
+		member(identity, "agent_id"), "manager", member(identity, "manager_url"));
+}
+
 /* ---- the program and its configuration ---- */
 
 /* What `yagura-agent --check-config` prints when it is not content; "" when it is, or cannot be asked. */
@@ -81,7 +92,8 @@ static void look_at_program(struct yg_diagnosis *d, const struct yg_diagnose_age
 	if (*wrong)
 		yg_diagnosis_bad(d, "config", "agent.config", "%s", wrong);
 	else if (given->program)
-		yg_diagnosis_good(d, "config", "it is right");
+		yg_diagnosis_good(d, "config",
+			yg_diagnosis_say(d, "it is right", "誤りはありません"));
 	if (!given->status) {
 		yg_diagnosis_bad(d, "program", "agent.offline", "%s", given->offline);
 		return;
@@ -99,10 +111,13 @@ static void look_at_program(struct yg_diagnosis *d, const struct yg_diagnose_age
 		if (!runs)
 			yg_diagnosis_bad(d, "program", "agent.role", "%s", wanted[i]);
 	}
-	yg_diagnosis_good(d, "program", "version %s, %zu processes",
+	yg_diagnosis_good(d, "program",
+		yg_diagnosis_say(d, "version %s, %zu processes", "バージョン %s、プロセス%zu個"),
 		member(given->status, "version"), json_array_size(roles));
 	if (strcmp(member(given->status, "version"), YG_VERSION) != 0)
-		yg_diagnosis_bad(d, "versions", "agent.version", "%s runs, %s is installed",
+		yg_diagnosis_bad(d, "versions", "agent.version",
+			yg_diagnosis_say(d, "%s runs, %s is installed",
+				"動作中 %s、インストール済み %s"),
 			member(given->status, "version"), YG_VERSION);
 }
 
@@ -122,8 +137,10 @@ static void look_at_clock(struct yg_diagnosis *d, const struct yg_diagnose_agent
 	if (*member(floor, "time") &&
 		yg_clock_parse(member(floor, "time"), &signed_s, &ignored) == 0 &&
 		given->now_s + CLOCK_S < signed_s) {
-		yg_diagnosis_bad(d, "clock", "clock.behind", "%s here, signed %s", now,
-			member(floor, "time"));
+		yg_diagnosis_bad(d, "clock", "clock.behind",
+			yg_diagnosis_say(d, "%s here, signed %s",
+				"このコンピュータ %s、署名時刻 %s"),
+			now, member(floor, "time"));
 		return;
 	}
 	if (!*pem || yg_x509_read(yg_bytes_of(pem), &info, &ignored) < 0) {
@@ -134,15 +151,20 @@ static void look_at_clock(struct yg_diagnosis *d, const struct yg_diagnose_agent
 	if (given->now_s + CLOCK_S < info.not_before_s) {
 		yg_clock_format(info.not_before_s, then);
 		yg_diagnosis_bad(d, "clock", "clock.behind",
-			"%s here, this computer's certificate is of %s", now, then);
+			yg_diagnosis_say(d, "%s here, this computer's certificate is of %s",
+				"このコンピュータ %s、証明書の発行 %s"),
+			now, then);
 		return;
 	}
 	yg_clock_format(info.not_after_s, then);
 	if (given->now_s > info.not_after_s)
-		yg_diagnosis_bad(d, "certificate", "auth.expired", "%s here, valid until %s", now,
-			then);
+		yg_diagnosis_bad(d, "certificate", "auth.expired",
+			yg_diagnosis_say(d, "%s here, valid until %s",
+				"このコンピュータ %s、有効期限 %s"),
+			now, then);
 	else
-		yg_diagnosis_good(d, "certificate", "valid until %s", then);
+		yg_diagnosis_good(d, "certificate",
+			yg_diagnosis_say(d, "valid until %s", "有効期限 %s"), then);
 	yg_diagnosis_good(d, "clock", "%s%s%s", now, signed_s ? ", signed " : "",
 		member(floor, "time"));
 }
@@ -182,13 +204,15 @@ static void look_at_engine(struct yg_diagnosis *d, const json_t *status)
 	const json_t *engine = json_object_get(status, "engine");
 	const char *state = member(engine, "state"), *reason = member(engine, "reason");
 	if (strcmp(state, "online") == 0) {
-		yg_diagnosis_good(d, "engine", "%lld signatures",
+		yg_diagnosis_good(d, "engine",
+			yg_diagnosis_say(d, "%lld signatures", "シグネチャ%lld件"),
 			(long long)json_integer_value(json_object_get(engine, "signatures")));
 		return;
 	}
 	/* The reason is a cause; without one it is on its way. */
 	if (strcmp(state, "offline") == 0 && !*reason) {
-		yg_diagnosis_unknown(d, "engine", "it is starting");
+		yg_diagnosis_unknown(d, "engine",
+			yg_diagnosis_say(d, "it is starting", "開始中です"));
 		return;
 	}
 	const char *cause = yg_cause_find(reason) ? reason
@@ -203,11 +227,14 @@ static void look_at_relay(struct yg_diagnosis *d, const json_t *status)
 	if (!json_is_object(relay))
 		return;
 	if (strcmp(member(relay, "state"), "on") != 0)
-		yg_diagnosis_bad(d, "relay", "relay.off", "state '%s'", member(relay, "state"));
+		yg_diagnosis_bad(d, "relay_role", "relay.off", "state '%s'",
+			member(relay, "state"));
 	else if (!*member(relay, "set"))
-		yg_diagnosis_bad(d, "relay", "relay.empty", "it has no content set");
+		yg_diagnosis_bad(d, "relay_role", "relay.empty",
+			yg_diagnosis_say(d, "it has no content set",
+				"配布できるコンテンツがありません"));
 	else
-		yg_diagnosis_good(d, "relay", "set %.12s", member(relay, "set"));
+		yg_diagnosis_good(d, "relay_role", "set %.12s", member(relay, "set"));
 }
 
 static void look_at_manager(struct yg_diagnosis *d, const struct yg_diagnose_agent *given)
@@ -215,11 +242,13 @@ static void look_at_manager(struct yg_diagnosis *d, const struct yg_diagnose_age
 	const char *url = member(given->status, "manager"),
 		   *why = member(given->status, "manager_error");
 	if (!json_is_true(json_object_get(given->status, "activated"))) {
-		yg_diagnosis_unknown(d, "manager", "not activated");
+		yg_diagnosis_unknown(d, "manager",
+			yg_diagnosis_say(d, "not activated", "有効化されていません"));
 		return;
 	}
 	if (strcmp(member(given->status, "manager_state"), "online") == 0) {
-		yg_diagnosis_good(d, "manager", "%s, last contact %s", url,
+		yg_diagnosis_good(d, "manager",
+			yg_diagnosis_say(d, "%s, last contact %s", "%s、最後の通信 %s"), url,
 			member(given->status, "last_contact"));
 		return;
 	}

@@ -23,6 +23,9 @@ struct yg_diagnose_agent {
 
 void yg_diagnose_agent(struct yg_diagnosis *diagnosis, const struct yg_diagnose_agent *given);
 
+/* Who it is: {name, id, manager} as its identity says; empty without one. A new reference. */
+json_t *yg_diagnose_identity(const char *root);
+
 /* ---- for agent.c's other half ---- */
 
 /* What `test` saw: [{what, url, proxy, steps:[{step, ok, ms, seen, cause, detail}]}] */

@@ -9,10 +9,11 @@
 
 #define SEEN_MAX 1024 /* bytes */
 
-struct yg_diagnosis *yg_diagnosis_new(struct yg_err *err)
+struct yg_diagnosis *yg_diagnosis_new(enum yg_lang lang, struct yg_err *err)
 {
 	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = calloc(1, sizeof(*d));
 	if (d) {
+		d->lang = lang;
 		d->findings = yg_findings_new(err);
 		d->checks = json_array();
 	}
@@ -30,6 +31,11 @@ void yg_diagnosis_free(struct yg_diagnosis *d)
 	yg_findings_free(d->findings);
 	json_decref(d->checks);
 	free(d);
+}
+
+const char *yg_diagnosis_say(const struct yg_diagnosis *d, const char *en, const char *ja)
+{
+	return d->lang == YG_LANG_JA ? ja : en;
 }
 
 static void note(struct yg_diagnosis *d, const char *check, const char *state, const char *seen)
@@ -84,10 +90,10 @@ void yg_diagnosis_find(struct yg_diagnosis *d, const char *check, const struct y
 	find(d, check, *found, seen);
 }
 
-json_t *yg_diagnosis_result(struct yg_diagnosis *d, enum yg_lang lang, size_t *standing)
+json_t *yg_diagnosis_result(struct yg_diagnosis *d, size_t *standing)
 {
 	yg_findings_settle(d->findings);
 	*standing = yg_findings_standing(d->findings);
-	return json_pack("{s:o, s:O}", "causes", yg_findings_json(d->findings, lang), "checks",
+	return json_pack("{s:o, s:O}", "causes", yg_findings_json(d->findings, d->lang), "checks",
 		d->checks);
 }

@@ -15,14 +15,20 @@
  */
 
 struct yg_diagnosis {
+	enum yg_lang lang;
 	struct yg_findings *findings; /* owned */
 	json_t *checks; /* owned; [{check, state:"ok"|"bad"|"unknown", seen}]. `check` is a word, proto/word.h */
 	struct yg_err failed; /* the first failure of the diagnosis itself (memory) */
 };
 
-struct yg_diagnosis *yg_diagnosis_new(struct yg_err *err) YG_MUST_CHECK;
+/* in  lang  of what is seen, and of the result */
+struct yg_diagnosis *yg_diagnosis_new(enum yg_lang lang, struct yg_err *err) YG_MUST_CHECK;
 void yg_diagnosis_free(struct yg_diagnosis *diagnosis);
 YG_DEFINE_AUTO(yg_diagnosis);
+
+/* The one of two texts, or formats, that is in the language. */
+const char *yg_diagnosis_say(const struct yg_diagnosis *diagnosis, const char *en, const char *ja)
+	__attribute__((format_arg(2), format_arg(3)));
 
 /* A check was good; or it could not be made. */
 void yg_diagnosis_good(struct yg_diagnosis *diagnosis, const char *check, const char *fmt, ...)
@@ -41,5 +47,4 @@ void yg_diagnosis_find(struct yg_diagnosis *diagnosis, const char *check,
 /* Settle, and give {causes:[…], checks:[…]}. A new reference; NULL when memory is out.
  * out     *standing  how many causes stand
  */
-json_t *yg_diagnosis_result(struct yg_diagnosis *diagnosis, enum yg_lang lang, size_t *standing)
-	YG_MUST_CHECK;
+json_t *yg_diagnosis_result(struct yg_diagnosis *diagnosis, size_t *standing) YG_MUST_CHECK;

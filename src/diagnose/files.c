@@ -71,26 +71,36 @@ void yg_files_disk(struct yg_diagnosis *d, int dir, const char *path)
 	unsigned long long all = (unsigned long long)fs.f_blocks * fs.f_frsize;
 	int sys = try_write(dir);
 	if (fs.f_flag & ST_RDONLY) {
-		yg_diagnosis_bad(d, "disk", "store.read_only", "%s: mounted read-only", path);
+		yg_diagnosis_bad(d, "disk", "store.read_only",
+			yg_diagnosis_say(d, "%s: mounted read-only",
+				"%s: 読み取り専用でマウントされています"),
+			path);
 		return;
 	}
 	if (sys) {
 		yg_diagnosis_bad(d, "disk", cause_of(sys),
-			"%s: writing: %s (%llu MiB of %llu MiB free)", path, strerror(sys),
-			room >> 20, all >> 20);
+			yg_diagnosis_say(d, "%s: writing: %s (%llu MiB of %llu MiB free)",
+				"%s: 書き込み: %s (空き%llu MiB / %llu MiB)"),
+			path, strerror(sys), room >> 20, all >> 20);
 		return;
 	}
 	if (room < YG_FILES_FREE_MIN) {
-		yg_diagnosis_bad(d, "disk", "store.disk_full", "%s: %llu MiB of %llu MiB free",
+		yg_diagnosis_bad(d, "disk", "store.disk_full",
+			yg_diagnosis_say(d, "%s: %llu MiB of %llu MiB free",
+				"%s: 空き%llu MiB / %llu MiB"),
 			path, room >> 20, all >> 20);
 		return;
 	}
 	if (fs.f_files > 0 && fs.f_favail < YG_FILES_INODES_MIN) {
-		yg_diagnosis_bad(d, "disk", "store.disk_full", "%s: %llu of %llu inodes free", path,
-			(unsigned long long)fs.f_favail, (unsigned long long)fs.f_files);
+		yg_diagnosis_bad(d, "disk", "store.disk_full",
+			yg_diagnosis_say(d, "%s: %llu of %llu inodes free",
+				"%s: 空きinode %llu / %llu"),
+			path, (unsigned long long)fs.f_favail, (unsigned long long)fs.f_files);
 		return;
 	}
-	yg_diagnosis_good(d, "disk", "%s: %llu MiB of %llu MiB free", path, room >> 20, all >> 20);
+	yg_diagnosis_good(d, "disk",
+		yg_diagnosis_say(d, "%s: %llu MiB of %llu MiB free", "%s: 空き%llu MiB / %llu MiB"),
+		path, room >> 20, all >> 20);
 }
 
 /* ---- owners ---- */
@@ -145,7 +155,9 @@ void yg_files_owners(struct yg_diagnosis *d, int dir, const char *path, int64_t 
 					 : ": others may use it");
 	}
 	if (!bad)
-		yg_diagnosis_good(d, "permissions", "%s: owner %u", path, (unsigned)top.st_uid);
+		yg_diagnosis_good(d, "permissions",
+			yg_diagnosis_say(d, "%s: owner %u", "%s: 所有者 %u"), path,
+			(unsigned)top.st_uid);
 }
 
 /* ---- the live set ---- */
@@ -187,7 +199,9 @@ void yg_files_store(struct yg_diagnosis *d, int dir)
 	json_t *components = NULL;
 	if (yg_fs_readlink(dir, "lib", link, sizeof(link), &err) < 0) {
 		if (err.code == YG_EABSENT)
-			yg_diagnosis_unknown(d, "store", "no components yet");
+			yg_diagnosis_unknown(d, "store",
+				yg_diagnosis_say(d, "no components yet",
+					"コンポーネントがまだありません"));
 		else
 			yg_diagnosis_bad(d, "store", "store.object_damaged", "lib: %s", err.msg);
 		return;
@@ -211,6 +225,8 @@ void yg_files_store(struct yg_diagnosis *d, int dir)
 	if (cause)
 		yg_diagnosis_bad(d, "store", cause, "lib/%s", what);
 	else
-		yg_diagnosis_good(d, "store", "%zu components, every file is there in its size",
+		yg_diagnosis_good(d, "store",
+			yg_diagnosis_say(d, "%zu components, every file is there in its size",
+				"コンポーネント%zu個、すべてのファイルが正しいサイズで存在します"),
 			json_array_size(components));
 }

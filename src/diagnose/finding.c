@@ -219,11 +219,13 @@ int yg_findings_add(struct yg_findings *findings, const struct yg_found *found, 
 							 : keep(&at->source, found->source, err);
 }
 
-void yg_findings_over(struct yg_findings *findings, int64_t until_s, const char *source)
+void yg_findings_over(struct yg_findings *findings, int64_t until_s, const char *source,
+	const char *area)
 {
 	for (size_t i = 0; i < findings->count; i++) {
 		struct finding *at = &findings->items[i];
-		bool here = !source || (at->source && strcmp(at->source, source) == 0);
+		bool here = strncmp(at->cause, area, strlen(area)) == 0 &&
+			(!source || (at->source && strcmp(at->source, source) == 0));
 		if (at->how == YG_FIND_LOG && here &&
 			(!until_s || (at->last_s && at->last_s <= until_s)))
 			at->over = true;

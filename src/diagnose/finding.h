@@ -67,8 +67,10 @@ int yg_findings_add(struct yg_findings *findings, const struct yg_found *found, 
 /* Something has worked: what logs said until then is over.
  * in      until_s  only what was found up to that time; 0: all that was added so far
  *         source   only what was read in this log and in no other; NULL: any
+ *         area     only causes that begin so ("engine."); "": all
  */
-void yg_findings_over(struct yg_findings *findings, int64_t until_s, const char *source);
+void yg_findings_over(struct yg_findings *findings, int64_t until_s, const char *source,
+	const char *area);
 
 /* Apply the rule. Call it once, after the last one was added. */
 void yg_findings_settle(struct yg_findings *findings);

@@ -36,6 +36,7 @@ struct yg_logread {
 	char text[YG_LOGREAD_ENTRY_MAX];
 	size_t len;
 	char service[SERVICE_MAX]; /* that "SERVICE_NAME: …" named */
+	bool stopping;             /* the program was told to stop: what ends then ends for that */
 };
 
 struct yg_logread *yg_logread_new(enum yg_lang lang, struct yg_err *err)
@@ -160,7 +161,7 @@ static void good(struct yg_logread *r, const struct yg_logcode *code)
 	bool relay = code->kind == YG_LOGCODE_STATUS && strncmp(code->name, "IAURELAY_", 9) == 0;
 	if (!relay && r->entry.at_s > r->good_s)
 		r->good_s = r->entry.at_s;
-	yg_findings_over(r->findings, 0, r->name);
+	yg_findings_over(r->findings, 0, r->name, "");
 }
 
 static int by_code(struct yg_logread *r, const struct yg_logcode *code, struct yg_err *err)
@@ -254,14 +255,34 @@ static void unexplained(struct yg_logread *r)
 		(void)json_array_append_new(r->unknown, json_pack("{s:s}", "seen", seen));
 }
 
+/* Between "stop" and the next "ready" nothing that ends is a failure. Returns whether the entry is passed over. */
+static bool stops(struct yg_logread *r)
+{
+	size_t len = strlen(r->entry.word);
+	if (r->entry.format != YG_ENTRY_JOURNAL)
+		return false;
+	if (len > 5 && strcmp(r->entry.word + len - 5, ".stop") == 0)
+		r->stopping = true;
+	if (len > 6 && strcmp(r->entry.word + len - 6, ".ready") == 0)
+		r->stopping = false;
+	return r->stopping;
+}
+
 static int judge(struct yg_logread *r, struct yg_err *err)
 {
 	struct yg_logcode codes[YG_LOGCODES_MAX];
 	bool known = false;
+	if (stops(r))
+		return 0;
 	unchecked_source(r);
 	const struct yg_cause *cause = r->entry.failed ? named(r->text) : NULL;
 	if (cause)
 		return found(r, yg_cause_id(cause), YG_FIND_NAMES, NULL, NULL, err);
+	/* "engine.offline: it ended, starting again": some words of the journal are causes. */
+	if (r->entry.format == YG_ENTRY_JOURNAL && r->entry.failed && yg_cause_find(r->entry.word))
+		return found(r, r->entry.word, YG_FIND_KIND, NULL, NULL, err);
+	if (r->entry.format == YG_ENTRY_JOURNAL && strcmp(r->entry.word, "engine.loaded") == 0)
+		yg_findings_over(r->findings, 0, r->name, "engine.");
 	if (by_service(r, &known, err) < 0)
 		return -1;
 	size_t count = yg_logcode_find(r->text, &r->entry, codes);
@@ -338,6 +359,7 @@ static void begin_file(struct yg_logread *r, const char *name)
 	memset(r->formats, 0, sizeof(r->formats));
 	r->ours = r->theirs = r->open = false;
 	r->service[0] = 0;
+	r->stopping = false;
 }
 
 static void end_file(struct yg_logread *r, bool whole, const struct yg_err *why)
@@ -389,7 +411,7 @@ int yg_logread_bytes(struct yg_logread *r, const char *name, const void *bytes, 
 json_t *yg_logread_result(struct yg_logread *r, size_t *standing)
 {
 	if (r->good_s)
-		yg_findings_over(r->findings, r->good_s, NULL);
+		yg_findings_over(r->findings, r->good_s, NULL, "");
 	yg_findings_settle(r->findings);
 	*standing = yg_findings_standing(r->findings);
 	return json_pack("{s:O, s:o, s:O, s:O, s:I}", "files", r->files, "causes",

@@ -88,5 +88,7 @@ void yg_diagnose_names(struct yg_diagnosis *d, const json_t *settings, const jso
 			ask(&names, json_string_value(json_object_get(local, name)), true);
 	}
 	if (names.count > 0 && !names.bad)
-		yg_diagnosis_good(d, "names", "%zu names resolve", names.count);
+		yg_diagnosis_good(d, "names",
+			yg_diagnosis_say(d, "%zu names resolve", "%zu件の名前を解決できます"),
+			names.count);
 }

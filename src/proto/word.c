@@ -116,6 +116,7 @@ static const struct {
 	{YG_WORDS_CHECK, "names", {"names", "名前解決"}},
 	{YG_WORDS_CHECK, "manager", {"Manager", "Manager"}},
 	{YG_WORDS_CHECK, "relay", {"relay", "Relay"}},
+	{YG_WORDS_CHECK, "relay_role", {"relay role", "Relayの役割"}},
 	{YG_WORDS_CHECK, "relays", {"relays", "Relay"}},
 	{YG_WORDS_CHECK, "source", {"update source", "アップデート元"}},
 	{YG_WORDS_CHECK, "engine", {"engine", "エンジン"}},

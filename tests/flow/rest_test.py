@@ -90,6 +90,10 @@ def test_every_operation(api):
     assert {273, 276, 784, 785, 1600, 1601, 2204, 2205} <= set(catalogue)
     api("GET", "/components", want=200)
 
+    diagnosis = api("GET", "/diagnosis?lang=ja", want=200)
+    assert [c["cause"] for c in diagnosis["causes"]] == ["update.source_unset"] and diagnosis["standing"] == 1
+    assert any(row["port"] == 123 for row in api("GET", "/network-plan", want=200)["items"])
+
     assert api.file("POST", "/diagnostic-package", "application/zip").startswith(b"PK")
 
     before = api("GET", "/settings", want=200)

@@ -51,10 +51,13 @@ static int look_at_content(struct store *store, struct yg_diagnosis *d, struct y
 		yg_diagnosis_find(d, "content", &found, "%s: %s", member(failed, "time"),
 			member(failed, "sentence"));
 	} else if (json_is_object(newest)) {
-		yg_diagnosis_good(d, "content", "set %.12s, looked for %s", member(newest, "set"),
-			member(newest, "checked"));
+		yg_diagnosis_good(d, "content",
+			yg_diagnosis_say(d, "set %.12s, looked for %s",
+				"コンテンツセット %.12s、確認 %s"),
+			member(newest, "set"), member(newest, "checked"));
 	} else {
-		yg_diagnosis_unknown(d, "content", "not looked for yet");
+		yg_diagnosis_unknown(d, "content",
+			yg_diagnosis_say(d, "not looked for yet", "まだ確認していません"));
 	}
 	return 0;
 }
@@ -74,8 +77,9 @@ static void look_at_clock(struct yg_diagnosis *d, const char *name, const json_t
 	const struct yg_found found = {.cause = "clock.wrong",
 		.sentence = {"The clock of a computer is not that of the Manager.",
 			"コンピュータの時計がManagerの時計と一致していません。"}};
-	yg_diagnosis_find(d, "clock", &found, "%s: %s there, %s here", name, member(status, "time"),
-		ours);
+	yg_diagnosis_find(d, "clock", &found,
+		yg_diagnosis_say(d, "%s: %s there, %s here", "%s: コンピュータ %s、Manager %s"),
+		name, member(status, "time"), ours);
 }
 
 static void look_at_relay(struct yg_diagnosis *d, const char *name, bool online,
@@ -122,7 +126,9 @@ static int look_at_computers(struct store *store, struct yg_diagnosis *d, struct
 				yg_cause_find(reason) ? reason : "engine.offline", "%s", name);
 	}
 	if (more == 0 && away == 0)
-		yg_diagnosis_good(d, "computers", "%lld, all online", (long long)count);
+		yg_diagnosis_good(d, "computers",
+			yg_diagnosis_say(d, "%lld, all online", "%lld台、すべてオンライン"),
+			(long long)count);
 	return more;
 }
 
@@ -183,7 +189,8 @@ static int look_at_alerts(struct store *store, struct yg_diagnosis *d, struct yg
 				member(params, "url"));
 	}
 	if (more == 0 && count == 0)
-		yg_diagnosis_good(d, "alerts", "none stands");
+		yg_diagnosis_good(d, "alerts",
+			yg_diagnosis_say(d, "none stands", "アラートはありません"));
 	return more;
 }
 
@@ -208,7 +215,8 @@ static int look_at_jobs(struct store *store, struct yg_diagnosis *d, struct yg_e
 		yg_diagnosis_bad(d, "jobs", "job.stuck", "%s", yg_rows_text(rows, 0));
 	}
 	if (more == 0 && late == 0)
-		yg_diagnosis_good(d, "jobs", "%lld running", (long long)running);
+		yg_diagnosis_good(d, "jobs", yg_diagnosis_say(d, "%lld running", "実行中%lld件"),
+			(long long)running);
 	return more;
 }
 
@@ -256,7 +264,8 @@ static int look_at_certificates(struct store *store, struct yg_diagnosis *d, str
 		bad++;
 	}
 	if (more == 0 && bad == 0)
-		yg_diagnosis_good(d, "certificates", "none has expired");
+		yg_diagnosis_good(d, "certificates",
+			yg_diagnosis_say(d, "none has expired", "期限切れはありません"));
 	return more;
 }
 
@@ -268,7 +277,8 @@ static int look_at_source(struct store *store, struct yg_diagnosis *d, struct yg
 	if (*url)
 		yg_diagnosis_good(d, "source", "%s", url);
 	else
-		yg_diagnosis_bad(d, "source", "update.source_unset", "source.url is empty");
+		yg_diagnosis_bad(d, "source", "update.source_unset",
+			yg_diagnosis_say(d, "source.url is empty", "source.urlが空です"));
 	return 0;
 }
 
@@ -277,7 +287,7 @@ int op_diagnosis_get(struct store *store, const struct store_asker *asker, const
 {
 	(void)args;
 	size_t standing = 0;
-	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(err);
+	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(asker->lang, err);
 	if (!d)
 		return -1;
 	look_at_database(store, d);
@@ -292,7 +302,7 @@ int op_diagnosis_get(struct store *store, const struct store_asker *asker, const
 		*err = d->failed;
 		return -1;
 	}
-	json_t *result = yg_diagnosis_result(d, asker->lang, &standing);
+	json_t *result = yg_diagnosis_result(d, &standing);
 	if (!result ||
 		json_object_set_new(result, "standing", json_integer((json_int_t)standing)) < 0 ||
 		json_object_set_new(result, "id", json_string(store->manager_id)) < 0 ||

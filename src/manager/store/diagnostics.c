@@ -15,6 +15,8 @@ static const struct {
 	size_t pages; /* at most; 0: no list */
 } parts[] = {
 	{"status.get", "status.json", 0},
+	{"diagnosis.get", "diagnosis.json", 0},
+	{"network_plan.get", "network-plan.json", 0},
 	{"settings.get", "settings.json", 0},
 	{"alerts.list", "alerts.json", 4},
 	{"events.search", "events.json", 4},

@@ -151,14 +151,14 @@ static void look(const char *status, const char *targets, char *out, size_t size
 	size_t standing = 0;
 	json_t *says YG_AUTO(yg_json) = status ? quoted(status, false) : NULL;
 	json_t *tried YG_AUTO(yg_json) = targets ? quoted(targets, true) : NULL;
-	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(&err);
+	struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(YG_LANG_EN, &err);
 	const struct yg_diagnose_agent given = {.root = root,
 		.status = says,
 		.offline = "no socket",
 		.targets = tried,
 		.now_s = 1795328400};
 	yg_diagnose_agent(d, &given);
-	json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(d, YG_LANG_EN, &standing);
+	json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(d, &standing);
 	causes_of(result, out, size);
 }
 

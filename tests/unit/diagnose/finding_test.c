@@ -161,7 +161,8 @@ static void over(void **state)
 	add(findings,
 		(struct yg_found){.cause = "http.busy", .how = LOG, .at_s = 30, .source = "a"});
 	add(findings, (struct yg_found){.cause = "store.io"});
-	yg_findings_over(findings, 20, "a");
+	yg_findings_over(findings, 20, "a", "tls.");
+	yg_findings_over(findings, 20, "a", "");
 	yg_findings_settle(findings);
 	summary(findings, have, sizeof(have));
 	assert_string_equal(have, "store.io tls.name http.busy ~net.dns");
