@@ -632,6 +632,80 @@ static void test_bad_proxies(void **state)
 	}
 }
 
+/* --- from the loop: what is looked at again is not the end */
+
+struct waiting {
+	struct yg_loop *loop;
+	int rc, left;
+	char cause[YG_ERR_CAUSE_MAX];
+	uint32_t retry_s;
+};
+
+static void on_done(void *ctx, const struct yg_client_reply *out, const struct yg_err *err)
+{
+	struct waiting *waiting = ctx;
+	(void)out;
+	waiting->rc = err->code ? -1 : 0;
+	waiting->retry_s = err->retry_s;
+	(void)snprintf(waiting->cause, sizeof(waiting->cause), "%s", err->cause);
+	if (--waiting->left == 0)
+		yg_loop_stop(waiting->loop);
+}
+
+static void test_from_the_loop(void **state)
+{
+	(void)state;
+	char proxy[64], busy[80];
+	(void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", port);
+	(void)snprintf(busy, sizeof(busy), "%s/busy", proxy);
+	const struct {
+		const char *url, *proxy, *password, *cause; /* begins so; NULL: good */
+		uint32_t retry_s;
+	} rows[] = {
+		{"http://both.test/x", proxy, "hidden", NULL, 0},
+		{"http://both.test/x", proxy, "wrong", "proxy.credentials", 0},
+		{"http://nowhere.invalid/", NULL, NULL, "net.dns", 0},
+		{"http://x.test/", "http://nowhere.invalid:1", NULL, "proxy.dns", 0},
+		{busy, NULL, NULL, "http.busy", 90},
+		{"http://x.test/", "http://127.0.0.1:1", NULL, "proxy.refused", 0},
+	};
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		struct yg_err err = {0};
+		struct yg_loop *loop YG_AUTO(yg_loop) = yg_loop_new(&err);
+		const struct yg_proxy via = {.url = rows[i].proxy,
+			.user = rows[i].password ? "u" : NULL,
+			.password = rows[i].password};
+		struct yg_client *client YG_AUTO(yg_client) = yg_client_new(loop, NULL, &via, &err);
+		assert_non_null(client);
+		struct waiting waiting = {.loop = loop, .left = 1};
+		const struct yg_client_request request = {.url = rows[i].url, .max = 50};
+		assert_non_null(yg_client_start(client, &request, on_done, &waiting));
+		yg_loop_run(loop);
+		const char *want = rows[i].cause ? rows[i].cause : "";
+		if ((waiting.rc == 0) != (rows[i].cause == NULL) ||
+			strncmp(waiting.cause, want, strlen(want)) != 0)
+			fail_msg("row %zu: want '%s', have '%s'", i, want, waiting.cause);
+		assert_int_equal(waiting.retry_s, rows[i].retry_s);
+	}
+}
+
+/* One that is asked why a name does not resolve may be forgotten meanwhile. */
+static void test_cancelled_while_asking(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct yg_loop *loop YG_AUTO(yg_loop) = yg_loop_new(&err);
+	struct yg_client *client YG_AUTO(yg_client) = yg_client_new(loop, NULL, NULL, &err);
+	assert_non_null(client);
+	struct waiting waiting = {.loop = loop, .left = 1};
+	const struct yg_client_request request = {.url = "http://nowhere.invalid/", .max = 50};
+	for (int i = 0; i < 20; i++)
+		yg_client_cancel(yg_client_start(client, &request, on_done, &waiting));
+	assert_non_null(yg_client_start(client, &request, on_done, &waiting));
+	yg_loop_run(loop);
+	assert_int_equal(waiting.left, 0);
+}
+
 static void test_bad_pem(void **state)
 {
 	(void)state;
@@ -664,6 +738,8 @@ int main(void)
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_no_header_from_a_file),
 		cmocka_unit_test(test_bad_proxies),
+		cmocka_unit_test(test_from_the_loop),
+		cmocka_unit_test(test_cancelled_while_asking),
 		cmocka_unit_test(test_bad_pem),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
