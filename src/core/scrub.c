@@ -13,6 +13,17 @@
 #define BASE64_MIN  16
 #define QUOTES_MAX  8 /* backslashes before a quote: JSON in JSON in JSON */
 
+/* Of each byte, whether it can begin a name, and stand in one. */
+enum { LETTER = 1, NAME = 2 };
+static const unsigned char kinds[256] = {
+	['A' ... 'Z'] = LETTER | NAME,
+	['a' ... 'z'] = LETTER | NAME,
+	['0' ... '9'] = NAME,
+	['_'] = NAME,
+	['.'] = NAME,
+	['-'] = NAME,
+};
+
 /* One pass from left to right: what is read is always at or behind what is written. */
 struct scrub {
 	char *text;
@@ -58,7 +69,8 @@ static const char *here(const struct scrub *s)
 
 static void keep(struct scrub *s, size_t n)
 {
-	memmove(s->text + s->out, s->text + s->at, n);
+	if (s->out != s->at)
+		memmove(s->text + s->out, s->text + s->at, n);
 	s->at += n;
 	s->out += n;
 }
@@ -119,9 +131,14 @@ static bool literal(struct scrub *s)
 static void keep_but(struct scrub *s, size_t n)
 {
 	size_t end = s->at + n;
-	while (s->at < end)
-		if (!literal(s))
-			keep(s, 1);
+	while (s->at < end) {
+		if (literal(s))
+			continue;
+		size_t plain = 1;
+		while (s->at + plain < end && !known.first[(unsigned char)here(s)[plain]])
+			plain++;
+		keep(s, plain);
+	}
 }
 
 /* "://user:password@host": the part before the last '@' of the authority. */
@@ -160,10 +177,23 @@ static bool private_key(struct scrub *s)
 
 /* ---- names and their values ---- */
 
-static bool ends_in(const char *name, size_t len, const char *word)
+struct word {
+	const char *text; /* lower case */
+	size_t len;
+};
+#define WORD(text)                                                                                 \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+
+static bool ends_in(const char *name, size_t len, const struct word *words, size_t count)
 {
-	size_t n = strlen(word);
-	return len >= n && strncasecmp(name + len - n, word, n) == 0;
+	for (size_t i = 0; i < count; i++)
+		if (len >= words[i].len &&
+			(name[len - 1] | 0x20) == words[i].text[words[i].len - 1] &&
+			strncasecmp(name + len - words[i].len, words[i].text, words[i].len) == 0)
+			return true;
+	return false;
 }
 
 static bool is(const char *name, size_t len, const char *word)
@@ -173,26 +203,22 @@ static bool is(const char *name, size_t len, const char *word)
 
 static bool is_password(const char *name, size_t len)
 {
-	static const char *const words[] = {"password", "passphrase", "secret"};
-	for (size_t i = 0; i < YG_COUNT(words); i++)
-		if (ends_in(name, len, words[i]))
-			return true;
-	return false;
+	static const struct word words[] = {WORD("password"), WORD("passphrase"), WORD("secret")};
+	return ends_in(name, len, words, YG_COUNT(words));
 }
 
 static bool is_secret(const char *name, size_t len)
 {
-	static const char *const words[] = {"token", "credential", "credentials", "api_key",
-		"apikey", "api-key", "private_key", "privatekey", "passwd", "pwd"};
-	for (size_t i = 0; i < YG_COUNT(words); i++)
-		if (ends_in(name, len, words[i]))
-			return true;
-	return is_password(name, len);
+	static const struct word words[] = {WORD("token"), WORD("credential"), WORD("credentials"),
+		WORD("api_key"), WORD("apikey"), WORD("api-key"), WORD("private_key"),
+		WORD("privatekey"), WORD("passwd"), WORD("pwd")};
+	return is_password(name, len) || ends_in(name, len, words, YG_COUNT(words));
 }
 
 static bool is_header(const char *name, size_t len)
 {
-	return ends_in(name, len, "authorization") || ends_in(name, len, "cookie");
+	static const struct word words[] = {WORD("authorization"), WORD("cookie")};
+	return ends_in(name, len, words, YG_COUNT(words));
 }
 
 /* The name stands alone at the beginning of its line, as in a configuration. */
@@ -318,9 +344,11 @@ static bool token(struct scrub *s)
 
 static void word(struct scrub *s)
 {
-	if (token(s))
+	size_t n = 0;
+	while (n < left(s) && (kinds[(unsigned char)here(s)[n]] & NAME))
+		n++;
+	if (n > TOKEN_MIN && token(s))
 		return;
-	size_t n = run_of(s, 0, "_.-");
 	size_t start = s->out;
 	keep_but(s, n);
 	const char *name = s->text + start;
@@ -333,14 +361,26 @@ static void word(struct scrub *s)
 		(void)scheme(s, name, n);
 }
 
+/* Nothing begins with it. */
+static bool is_plain(unsigned char c)
+{
+	return !(kinds[c] & LETTER) && c != ':' && c != '-' && !known.first[c];
+}
+
 size_t yg_scrub(char *text, size_t len, unsigned *count)
 {
 	struct scrub s = {.text = text, .len = len};
 	while (s.at < s.len) {
+		size_t plain = 0;
+		while (plain < left(&s) && is_plain((unsigned char)here(&s)[plain]))
+			plain++;
+		keep(&s, plain);
+		if (s.at == s.len)
+			break;
 		unsigned char c = (unsigned char)*here(&s);
 		if (literal(&s) || (c == ':' && address(&s)) || (c == '-' && private_key(&s)))
 			continue;
-		if (isalpha(c))
+		if (kinds[c] & LETTER)
 			word(&s);
 		else
 			keep(&s, 1);

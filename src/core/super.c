@@ -15,12 +15,10 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/fs.h"
-#include "core/host.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "core/ring.h"
 #include "core/str.h"
+#include "core/super_ring.h"
 
 #define DELAY_FIRST_MS 100
 #define DELAY_MAX_MS   30000
@@ -28,7 +26,6 @@
 #define KILL_AFTER_MS  5000
 #define TAG_MAX        128 /* bytes */
 #define ROLES_MAX      32  /* of a table */
-#define RINGS_MAX      (4u << 20)
 
 /* One process, or the place of a standing role that has none at the moment. */
 struct node {
@@ -199,56 +196,18 @@ static int free_slot(const struct node *node)
 	return -1;
 }
 
-/* A role without a ring is as good as one with it: what goes wrong here stops nothing. */
 static void open_ring(struct node *node)
 {
-	char name[64];
-	struct yg_err err = {0};
 	node->slot = free_slot(node);
-	if (node->super->rings < 0 || node->slot < 0)
-		return;
-	bool put = node->role->instance
-		? yg_str_put(name, sizeof(name), "%s-%d" YG_RING_SUFFIX, node->role->name,
-			  node->slot)
-		: yg_str_put(name, sizeof(name), "%s" YG_RING_SUFFIX, node->role->name);
-	if (put)
-		node->ring = yg_ring_file(node->super->rings, name, &err);
-	if (node->ring < 0)
-		yg_log_err(YG_LOG_WARN, "super.ring", &err);
+	if (node->super->rings >= 0 && node->slot >= 0)
+		node->ring = super_ring_open(node->super->rings, node->role->name,
+			node->role->instance ? node->slot : -1);
 }
 
 static void close_ring(struct node *node)
 {
 	if (node->ring >= 0)
 		(void)close(yg_take_fd(node->ring));
-}
-
-/* What a process that a signal ended said last. */
-static void log_last(const struct node *node)
-{
-	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(YG_RING_BYTES);
-	struct yg_err ignored = {0};
-	if (node->ring < 0 || yg_ring_read(node->ring, &text, &ignored) < 0 || text.len == 0)
-		return;
-	const char *all = (const char *)text.data;
-	const char *from = memrchr(all, '\n', text.len - 1);
-	size_t skip = from ? (size_t)(from + 1 - all) : 0;
-	yg_log(YG_LOG_NOTICE, "super.last", "%s said last: %.*s", node->label,
-		(int)(text.len - 1 - skip), all + skip);
-}
-
-int yg_super_ring_folder(int dir, const char *path)
-{
-	struct yg_err err = {0};
-	int folder YG_AUTO(fd) = -1;
-	if (yg_fs_mkdirs(dir, path, 0700, &err) == 0)
-		folder = yg_fs_open_dir(dir, path, &err);
-	int ring YG_AUTO(fd) = folder < 0 ? -1
-					  : yg_ring_file(folder, "parent" YG_RING_SUFFIX, &err);
-	if (ring < 0 || yg_log_ring(ring, &err) < 0)
-		yg_log(YG_LOG_WARN, "super.ring", "the last lines are not kept: '%s': %s", path,
-			err.msg);
-	return yg_take_fd(folder);
 }
 
 void yg_super_rings(struct yg_super *super, int dir)
@@ -484,7 +443,7 @@ static void log_exit(const struct node *node, const siginfo_t *info)
 			node->label, (long)node->pid, lived,
 			info->si_code == CLD_EXITED ? "exit" : "signal", info->si_status);
 	if (info->si_code != CLD_EXITED && !node->ending)
-		log_last(node);
+		super_ring_last(node->ring, node->label);
 }
 
 static void node_exited(void *ctx, unsigned what)
@@ -792,31 +751,15 @@ static void got_log(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 		yg_ipc_reply(ipc, msg->id, NULL, NULL, 0);
 }
 
-static void add_ring(void *ctx, const char *name, struct yg_bytes text)
-{
-	(void)json_array_append_new(ctx,
-		json_pack("{s:s,s:s%}", "name", name, "text", (const char *)text.ptr, text.len));
-}
-
-static int pack_rings(const struct node *asker, struct yg_err *err)
-{
-	json_t *list = json_array();
-	json_t *all YG_AUTO(
-		yg_json) = json_pack("{s:o,s:o}", "rings", list, "host", yg_host_facts());
-	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(RINGS_MAX);
-	if (!asker->role->logs)
-		return yg_fail(err, YG_EUNTRUSTED, "%s may not", asker->role->name);
-	if (asker->super->rings >= 0 && yg_ring_all(asker->super->rings, add_ring, list, err) < 0)
-		return -1;
-	return yg_json_dump(all, &text, err) < 0 ? -1
-						 : yg_fs_memfd("rings", yg_buf_bytes(&text), err);
-}
-
 static void got_rings(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	struct node *asker = ctx;
 	struct yg_err err = {0};
-	int fd YG_AUTO(fd) = pack_rings(asker, &err);
+	int fd YG_AUTO(fd) = -1;
+	if (!asker->role->logs)
+		(void)yg_fail(&err, YG_EUNTRUSTED, "%s may not", asker->role->name);
+	else
+		fd = super_ring_pack(asker->super->rings, &err);
 	if (fd < 0)
 		refuse(asker, msg, &err);
 	else if (msg->id)
