@@ -4,30 +4,46 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
+#include "core/fs.h"
 #include "core/str.h"
 
 #define PATH_MAX_BYTES 512
 
 struct yg_zip {
 	struct archive *archive; /* owned */
+	int fd;
+	bool over;           /* nothing more is written */
+	struct yg_err wrote; /* why not, when that failed */
 };
 
 static int failed(const struct yg_zip *zip, struct yg_err *err)
 {
 	const char *text = archive_error_string(zip->archive);
-	int sys = archive_errno(zip->archive);
-	if (sys > 0)
-		return yg_fail_sys(err, sys, "writing the zip file");
+	if (zip->wrote.code)
+		return yg_fail_sys(err, zip->wrote.sys, "writing the zip file");
 	return yg_fail(err, YG_ESYSTEM, "writing the zip file: %s", text ? text : "failed");
+}
+
+/* libarchive that is told of a failure gives nothing back any more: we keep it to ourselves. */
+static la_ssize_t put(struct archive *archive, void *ctx, const void *data, size_t len)
+{
+	(void)archive;
+	struct yg_zip *zip = ctx;
+	if (!zip->over && yg_fs_write_all(zip->fd, data, len, &zip->wrote) < 0)
+		zip->over = true;
+	return (la_ssize_t)len;
 }
 
 struct yg_zip *yg_zip_new(int fd, struct yg_err *err)
 {
 	struct yg_zip *zip YG_AUTO(yg_zip) = calloc(1, sizeof(*zip));
-	if (zip)
+	if (zip) {
+		zip->fd = fd;
 		zip->archive = archive_write_new();
+	}
 	if (!zip || !zip->archive) {
 		(void)yg_fail_sys(err, ENOMEM, "writing the zip file");
 		return NULL;
@@ -36,7 +52,7 @@ struct yg_zip *yg_zip_new(int fd, struct yg_err *err)
 	if (archive_write_set_format_zip(zip->archive) != ARCHIVE_OK ||
 		archive_write_zip_set_compression_deflate(zip->archive) != ARCHIVE_OK ||
 		archive_write_set_bytes_in_last_block(zip->archive, 1) != ARCHIVE_OK ||
-		archive_write_open_fd(zip->archive, fd) != ARCHIVE_OK) {
+		archive_write_open(zip->archive, zip, NULL, put, NULL) != ARCHIVE_OK) {
 		(void)failed(zip, err);
 		return NULL;
 	}
@@ -47,10 +63,9 @@ void yg_zip_free(struct yg_zip *zip)
 {
 	if (!zip)
 		return;
-	if (zip->archive) {
-		(void)archive_write_fail(zip->archive); /* nothing more is written */
+	zip->over = true;
+	if (zip->archive)
 		(void)archive_write_free(zip->archive);
-	}
 	free(zip);
 }
 
@@ -78,12 +93,12 @@ int yg_zip_add(struct yg_zip *zip, const char *path, struct yg_bytes bytes, int6
 	if (bytes.len > 0 &&
 		archive_write_data(zip->archive, bytes.ptr, bytes.len) != (la_ssize_t)bytes.len)
 		return failed(zip, err);
-	return 0;
+	return zip->wrote.code ? failed(zip, err) : 0;
 }
 
 int yg_zip_close(struct yg_zip *zip, struct yg_err *err)
 {
-	if (archive_write_close(zip->archive) != ARCHIVE_OK)
+	if (archive_write_close(zip->archive) != ARCHIVE_OK || zip->wrote.code)
 		return failed(zip, err);
 	return 0;
 }
