@@ -34,31 +34,42 @@ static const struct args_option alerts[] = {
 		{"--hourly", "MINUTE", {"at this minute of every hour", "毎時この分に実行する"}},  \
 		{"--daily", "HH:MM", {"every day at", "毎日この時刻に実行する"}},                  \
 		{"--weekly", "HH:MM",                                                              \
-			{"at, on the days of --weekdays", "--weekdaysの曜日のこの時刻に実行する"}}, \
+			{"at, on the days of --weekdays",                                          \
+				"--weekdaysの曜日のこの時刻に実行する"}},                          \
 		{"--weekdays", "mon,thu", {"days for --weekly", "--weeklyの曜日"}},                \
-		{"--zone", "ZONE", {"time zone, as Asia/Tokyo; UTC",                               \
-					   "タイムゾーン (例 Asia/Tokyo、初期値 UTC)"}},           \
-		{"--kind", "KIND", {"update, scan or check; update",                               \
-					   "update、scan、check (初期値 update)"}},                \
+		{"--zone", "ZONE",                                                                 \
+			{"time zone, as Asia/Tokyo; UTC",                                          \
+				"タイムゾーン (例 Asia/Tokyo、初期値 UTC)"}},                      \
+		{"--kind", "KIND",                                                                 \
+			{"update, scan or check; update", "update、scan、check (初期値 update)"}}, \
 		{"--computers", "A,B", {"names or ids", "名前またはID"}},                          \
-		{"--relay-group", "G", {"computers of this group", "このRelayグループのコンピュータ"}}, \
+		{"--relay-group", "G",                                                             \
+			{"computers of this group", "このRelayグループのコンピュータ"}},           \
 		{"--policy", "P", {"computers with this policy", "このポリシーのコンピュータ"}},   \
 		{"--all-computers", NULL,                                                          \
 			{"all; this is the default", "すべてのコンピュータ (初期値)"}},            \
 		{"--paths", "/A,/B", {"what a scan looks at", "検索の対象パス"}},                  \
-		{"--window", "SECONDS", {"spread the computers' starts over so long; 0",           \
-						"開始時刻を分散させる期間 (秒、初期値 0)"}},       \
-		{"--missed", "WHAT", {"when the Manager was not there: run or skip; run",          \
-					     "Managerの停止中に予定時刻を過ぎた場合: run、skip (初期値 run)"}}, \
-		{"--no-relays", NULL, {"only from what the relays have",                           \
-					      "Relayが持つコンテンツのみを使用する"}},         \
+		{"--window", "SECONDS",                                                            \
+			{"spread the computers' starts over so long; 0",                           \
+				"開始時刻を分散させる期間 (秒、初期値 0)"}},                       \
+		{"--missed", "WHAT",                                                               \
+			{"when the Manager was not there: run or skip; run",                       \
+				"Managerの停止中に予定時刻を過ぎた場合: run、skip (初期値 run)"}}, \
+		{"--no-relays", NULL,                                                              \
+			{"only from what the relays have",                                         \
+				"Relayが持つコンテンツのみを使用する"}},                           \
 		{"--enable", NULL, {"it runs; this is the default", "有効にする (初期値)"}},       \
-		{"--disable", NULL, {"it does not run", "無効にする"}}
+	{                                                                                          \
+		"--disable", NULL,                                                                 \
+		{                                                                                  \
+			"it does not run", "無効にする"                                       \
+		}                                                                                  \
+	}
 
 static const struct args_option tasks_create_options[] = {TASK_OPTIONS, {0}};
 
-static const struct args_option tasks_set_options[] = {
-	TASK_OPTIONS, {"--name", "NAME", {"another name", "新しい名前"}}, {0}};
+static const struct args_option tasks_set_options[] = {TASK_OPTIONS,
+	{"--name", "NAME", {"another name", "新しい名前"}}, {0}};
 
 static const struct args_option content_options[] = {
 	{"--mode", "MODE",
@@ -176,7 +187,8 @@ static const struct args_option diagnose[] = {
 		{"who connects to whom, for those who run firewalls and proxies",
 			"ファイアウォールやプロキシの管理者向けの通信一覧を作成する"}},
 	{"--format", "md|csv", {"of the network plan; md", "通信一覧の形式 (初期値 md)"}},
-	{"--out", "FILE", {"where the network plan goes; stdout", "通信一覧の出力先 (初期値 標準出力)"}},
+	{"--out", "FILE",
+		{"where the network plan goes; stdout", "通信一覧の出力先 (初期値 標準出力)"}},
 	{"--support", NULL,
 		{"causes in the form for support: code, sentence, computer, time, versions",
 			"サポートへの連絡用に、原因コード、内容、コンピュータ、時刻、バージョンを表示する"}},

@@ -35,6 +35,8 @@ int manager_status(struct cli *cli)
 		{"newest.set", {"Newest set", "最新のコンテンツセット"}},
 		{"newest.checked", {"Checked", "最終確認"}},
 		{"jobs.running", {"Running jobs", "実行中のジョブ"}},
+		{"alerts.error", {"Alerts: errors", "アラート: エラー"}},
+		{"alerts.warning", {"  warnings", "  警告"}},
 	};
 	json_t *answer YG_AUTO(yg_json) = NULL;
 	int code = ask_manager(cli, "GET", yg_str_format("status"), NULL, &answer);

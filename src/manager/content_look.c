@@ -110,7 +110,8 @@ static json_t *described(const struct yg_set *set)
 /* When the publisher has to sign again, for the calendar of what expires. */
 static json_t *expiries(const struct yg_tuf *tuf)
 {
-	static const char *const roles[] = {"root", "targets", "snapshot", "timestamp"};
+	static const char *const roles[] = {"root", "targets", "snapshot", "timestamp", "am", "wr",
+		"fw", "ips", "im", "li"};
 	json_t *out = json_object();
 	for (size_t i = 0; i < YG_COUNT(roles); i++) {
 		char when[YG_CLOCK_TEXT];

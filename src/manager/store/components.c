@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "manager/store/alerts.h"
+#include "manager/store/content.h"
 #include "manager/store/store.h"
+#include "proto/event.h"
 #include "proto/wire.h"
 
 json_t *store_component_newest(struct store *store, struct yg_err *err)
@@ -254,8 +256,7 @@ int op_manager_get(struct store *store, const struct store_asker *asker, const j
 		out, err);
 }
 
-static int count_states(struct store *store, const char *newest_set, json_t **out,
-	struct yg_err *err)
+static int count_states(struct store *store, const json_t *newest, json_t **out, struct yg_err *err)
 {
 	json_t *by_state YG_AUTO(yg_json) = json_object();
 	int64_t total = 0;
@@ -288,17 +289,30 @@ static int count_states(struct store *store, const char *newest_set, json_t **ou
 		    "SELECT count(*) FROM computers WHERE deleted = 0 AND online = 1 AND protection = 'protected'",
 		    YG_DB_NO_ARGS, &protected, err) < 0)
 		return -1;
-	if (newest_set &&
-		yg_db_number(store->db,
-			"SELECT count(*) FROM computers WHERE deleted = 0 AND activated IS NOT NULL "
-			"AND set_has <> $1",
-			YG_DB_ARGS(yg_db_text(newest_set)), &old, err) < 0)
+	if (store_content_out_of_date(store, newest, &old, err) < 0)
 		return -1;
 	return store_give(json_pack("{s:I, s:I, s:I, s:I, s:O, s:I, s:I}", "total",
 				  (json_int_t)total, "online", (json_int_t)online, "offline",
 				  (json_int_t)offline, "activation_required", (json_int_t)waiting,
 				  "by_state", by_state, "protected", (json_int_t) protected,
 				  "out_of_date", (json_int_t)old),
+		out, err);
+}
+
+/* {level: how many stand} */
+static int count_alerts(struct store *store, json_t **out, struct yg_err *err)
+{
+	int64_t warnings = 0;
+	int64_t errors = 0;
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM alerts WHERE ended IS NULL AND level = $1",
+		    YG_DB_ARGS(yg_db_int(YG_EVENT_WARNING)), &warnings, err) < 0 ||
+		yg_db_number(store->db,
+			"SELECT count(*) FROM alerts WHERE ended IS NULL AND level = $1",
+			YG_DB_ARGS(yg_db_int(YG_EVENT_ERROR)), &errors, err) < 0)
+		return -1;
+	return store_give(json_pack("{s:I, s:I}", "warning", (json_int_t)warnings, "error",
+				  (json_int_t)errors),
 		out, err);
 }
 
@@ -324,19 +338,20 @@ int op_status_get(struct store *store, const struct store_asker *asker, const js
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	json_t *computers YG_AUTO(yg_json) = NULL;
 	json_t *check YG_AUTO(yg_json) = NULL;
+	json_t *alerts YG_AUTO(yg_json) = NULL;
 	int64_t running = 0;
 	if (!newest || check_failure(store, &check, err) < 0 ||
-		count_states(store, json_string_value(json_object_get(newest, "set")), &computers,
-			err) < 0 ||
+		count_states(store, newest, &computers, err) < 0 ||
+		count_alerts(store, &alerts, err) < 0 ||
 		yg_db_number(store->db, "SELECT count(*) FROM jobs WHERE state = 'running'",
 			YG_DB_NO_ARGS, &running, err) < 0)
 		return -1;
-	return store_give(json_pack("{s:s, s:s, s:o, s:{s:s, s:i}, s:O, s:O, s:O, s:{s:I}}",
+	return store_give(json_pack("{s:s, s:s, s:o, s:{s:s, s:i}, s:O, s:O, s:O, s:{s:I}, s:O}",
 				  "version", YG_VERSION, "manager_id", store->manager_id, "time",
 				  store_time(store->clock_s), "database", "kind",
 				  yg_db_kind(store->db) == YG_DB_SQLITE ? "sqlite" : "postgresql",
 				  "migration", store->migration, "computers", computers, "newest",
 				  newest, "check_failed", check, "jobs", "running",
-				  (json_int_t)running),
+				  (json_int_t)running, "alerts", alerts),
 		out, err);
 }

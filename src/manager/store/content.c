@@ -177,3 +177,31 @@ int store_content_old(struct store *store, size_t names_max, json_t *names, int6
 	}
 	return more;
 }
+
+int store_content_out_of_date(struct store *store, const json_t *newest, int64_t *count,
+	struct yg_err *err)
+{
+	const char *set = json_string_value(json_object_get(newest, "set"));
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	*count = 0;
+	if (!set)
+		return 0;
+	if (yg_db_number(store->db,
+		    "SELECT count(*) FROM computers c JOIN policies p ON p.id = c.policy WHERE c.deleted = 0 AND "
+		    "c.activated IS NOT NULL AND c.set_has <> $1 AND " CONTENT_OF " = ''",
+		    YG_DB_ARGS(yg_db_text(set)), count, err) < 0 ||
+		yg_db_query(store->db,
+			"SELECT c.components, " CONTENT_OF
+			" FROM computers c JOIN policies p ON p.id = c.policy WHERE c.deleted = 0 AND c.activated "
+			"IS NOT NULL AND " CONTENT_OF " <> ''",
+			YG_DB_NO_ARGS, &rows, err) < 0)
+		return -1;
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0) {
+		json_t *have YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 0));
+		json_t *what YG_AUTO(yg_json) = content_difference(yg_rows_text(rows, 1), have,
+			json_object_get(newest, "components"));
+		*count += what != NULL;
+	}
+	return more;
+}

@@ -45,6 +45,10 @@ int store_content_for_agent(struct store *store, const char *computer, json_t **
 /* What relays hold beside the newest: the distinct ones that computers have, at most CONTENT_SERVED_MAX. */
 int store_content_served(struct store *store, json_t **out, struct yg_err *err) YG_MUST_CHECK;
 
+/* How many computers, online or not, are not as they should be. in  newest: store_component_newest */
+int store_content_out_of_date(struct store *store, const json_t *newest, int64_t *count,
+	struct yg_err *err) YG_MUST_CHECK;
+
 /* Computers that are online and do not run what they should. Adds names (at most `names_max`) to the array
  * `names`, and all of them to *count.
  */
