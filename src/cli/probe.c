@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/str.h"
+#include "proto/word.h"
 
 #define ASK_MS  500    /* between two looks at a test that goes on */
 #define WAIT_MS 330000 /* what a test may take, and a little more */
@@ -63,7 +64,9 @@ static bool show_target(const struct cli *cli, const json_t *target)
 	bool good = true;
 	size_t i;
 	json_t *step;
-	text_put(ask_member(target, "what"), stdout);
+	const char *what = ask_member(target, "what");
+	const bool relay = strcmp(what, "relay") == 0;
+	text_put(yg_word(relay ? YG_WORDS_KIND : YG_WORDS_CHECK, what, cli->lang), stdout);
 	(void)putchar(' ');
 	text_put(ask_member(target, "url"), stdout);
 	if (*proxy) {

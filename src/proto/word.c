@@ -42,6 +42,7 @@ static const struct {
 	{YG_WORDS_KIND, "rollback", {"rollback", "ロールバック"}},
 	{YG_WORDS_KIND, "policy", {"policy", "ポリシーの送信"}},
 	{YG_WORDS_KIND, "release_hold", {"release hold", "保留の解除"}},
+	{YG_WORDS_KIND, "test", {"connection test", "接続テスト"}},
 	{YG_WORDS_KIND, "agent", {"agent", "Agent"}},
 	{YG_WORDS_KIND, "appliance", {"appliance", "Appliance"}},
 	{YG_WORDS_KIND, "relay", {"relay", "Relay"}},
