@@ -195,6 +195,9 @@ static int say_broken(const struct yg_failure *seen, struct yg_err *err)
 		return FAILURE_SAY(seen, err, YG_EAGAIN, "net.short_body",
 			"the connection ended after %llu bytes of the answer",
 			(unsigned long long)seen->size);
+	if (seen->proxy && !seen->connected)
+		return FAILURE_SAY(seen, err, YG_EAGAIN, "proxy.failed",
+			"the proxy cut the connection before it answered: %.140s", seen->detail);
 	return FAILURE_SAY(seen, err, YG_EAGAIN, "net.reset",
 		"the connection was cut before an answer: %.140s", seen->detail);
 }

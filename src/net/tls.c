@@ -10,8 +10,9 @@
 #include "core/str.h"
 #include "net/tls_ctx.h"
 
-#define PEM_MAX    (8u << 20) /* bytes of a CA bundle: Debian's has 220 KiB */
-#define RELEASED_S 1793491200 /* 2026-11-01: no computer can run this program before */
+#define PEM_MAX       (8u << 20)          /* bytes of a CA bundle: Debian's has 220 KiB */
+#define RELEASED_S    1793491200          /* 2026-11-01: no computer can run this program before */
+#define EXPIRED_MAX_S (2LL * 365 * 86400) /* a certificate that ended longer ago: it is the clock */
 
 static inline void bio_free_at(BIO **at)
 {
@@ -212,7 +213,8 @@ static int reject(X509_STORE_CTX *verify, struct yg_tls_seen *seen, int why)
 }
 
 /* Whether a date that does not fit tells of our own clock: it is before a time that has passed for certain; or
- * nothing in the whole chain, up to the CA that is trusted for years, is valid now.
+ * nothing in the whole chain, up to the CA that is trusted for years, is valid now; or it ended so long ago that
+ * nobody would have left it there.
  */
 static bool is_our_clock(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify, int why)
 {
@@ -221,6 +223,10 @@ static bool is_our_clock(const struct yg_tls_ctx *tls, X509_STORE_CTX *verify, i
 		return true;
 	if (!early && why != X509_V_ERR_CERT_HAS_EXPIRED)
 		return false;
+	time_t long_ago = (time_t)(yg_clock_now_s() - EXPIRED_MAX_S);
+	const X509 *judged = X509_STORE_CTX_get_current_cert(verify);
+	if (!early && judged && X509_cmp_time(X509_get0_notAfter(judged), &long_ago) < 0)
+		return true;
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(verify);
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		const X509 *cert = sk_X509_value(chain, i);
