@@ -181,7 +181,7 @@ json_t *session_status(struct session *s)
 	if (!engine)
 		engine = json_pack("{s:s,s:s}", "state", "offline", "reason",
 			"the install role does not run");
-	json_t *update = session_task_update(s);
+	json_t *update = session_task_say_update(s);
 	const char *online = json_string_value(json_object_get(engine, "state"));
 	const char *state = online && strcmp(online, "online") == 0 ? "protected"
 		: json_is_object(update)                            ? "updating"
@@ -417,13 +417,13 @@ static void got_changed(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 static void got_progress(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
-	session_task_phase(ctx, msg->body);
+	session_task_say_phase(ctx, msg->body);
 }
 
 static void got_joined(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
-	session_task_joined(ctx, msg->body);
+	session_task_say_joined(ctx, msg->body);
 }
 
 static void got_event(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
@@ -443,7 +443,7 @@ static void got_event(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 static void got_scan(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
-	session_task_scan(ctx, msg->name, msg->body);
+	session_task_say_scan(ctx, msg->name, msg->body);
 }
 
 static const struct yg_ipc_handler install_handlers[] = {

@@ -154,9 +154,9 @@ void session_task_ask(struct session *s, const char *kind, struct control_call *
 void session_task_resume(struct session *s); /* at the start: jobs that had not ended */
 void session_task_pump(struct session *s);   /* a link came, or time passed */
 void session_task_free(struct session *s);
-void session_task_phase(struct session *s, const json_t *body);  /* update.progress */
-void session_task_joined(struct session *s, const json_t *body); /* update.joined */
-void session_task_scan(struct session *s, const char *name,
+void session_task_say_phase(struct session *s, const json_t *body);  /* update.progress */
+void session_task_say_joined(struct session *s, const json_t *body); /* update.joined */
+void session_task_say_scan(struct session *s, const char *name,
 	const json_t *body); /* scan.* notices */
-json_t *session_task_update(
+json_t *session_task_say_update(
 	const struct session *s); /* {job, phase} of a running update, or null */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/session_impl.h"
+#include "agent/session_task_impl.h"
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -23,14 +23,10 @@
 #define AGAIN_MS       5000
 #define STALE_MS       10000 /* how long an update waits for the Manager's settings */
 #define ROUNDS_MAX     3     /* times that it asks for them */
-#define PROGRESS_MS    500
 #define EVENT_SCAN     9001
 #define EVENT_SCANNED  9002
 #define EVENT_SCAN_END 9003
 #define EVENT_UNJUDGED 9018
-#define EVENT_MALWARE  20100
-
-enum what { UPDATE, UPDATE_RELAY, ROLLBACK, RELEASE_HOLD, REPAIR, SCAN, TEST };
 
 static const struct {
 	const char *command; /* of the Manager */
@@ -47,26 +43,7 @@ static const struct {
 	[TEST] = {"test", "test", "fetch.probe", false}, /* session_probe.c sees to its role */
 };
 
-struct task {
-	struct task *next;
-	struct session *session;
-	enum what what;
-	char job[YG_UUID_TEXT];
-	json_t *command; /* a reference: the Manager's, or one made here */
-	bool remote;     /* its result goes to the Manager */
-	bool resumed;    /* it had begun before this process */
-	bool running;    /* asked, not answered */
-	bool dropped;    /* nobody wants it any more */
-	struct control_call *call;
-	int bundle; /* a file, instead of sources; -1: none */
-	unsigned tries;
-	unsigned rounds; /* times that it waited for newer settings */
-	char phase[32];
-	int64_t said_ms;
-	json_t *result; /* final, not stored yet */
-};
-
-static struct task *find(const struct session *s, const char *job)
+struct task *session_task_find(const struct session *s, const char *job)
 {
 	for (struct task *task = s->tasks; task; task = task->next)
 		if (strcmp(task->job, job) == 0)
@@ -142,7 +119,7 @@ static void finish(struct task *task, const char *outcome, const char *cause, co
 	store_result(task);
 }
 
-static bool is_update(const struct task *task)
+bool session_task_is_update(const struct task *task)
 {
 	return task->what == UPDATE || task->what == UPDATE_RELAY;
 }
@@ -156,7 +133,7 @@ static void fail(struct task *task, const struct yg_err *err)
 			json_pack("{s:s,s:s,s:s}", "job", task->job, "cause", err->cause, "detail",
 				err->msg));
 	const char *outcome = strcmp(err->cause, "job.cancelled") == 0 ? "cancelled" : "failed";
-	if (is_update(task))
+	if (session_task_is_update(task))
 		session_last_keep(task->session, task->what == UPDATE_RELAY, outcome, err->cause,
 			err->msg, NULL);
 	if (task->call)
@@ -210,7 +187,7 @@ static void update_done(struct task *task, const json_t *body)
 		fail(task, &err);
 		return;
 	}
-	if (is_update(task))
+	if (session_task_is_update(task))
 		session_last_keep(task->session, task->what == UPDATE_RELAY, outcome, cause,
 			sentence, body);
 	if (goes_on(task, outcome))
@@ -245,7 +222,7 @@ static void cancel(struct task *task)
 	struct yg_err err = {0};
 	struct yg_ipc *ipc = kinds[task->what].walk ? s->walk : s->install;
 	const char *message = task->what == SCAN ? "scan.cancel"
-		: is_update(task)                ? "update.cancel"
+		: session_task_is_update(task)   ? "update.cancel"
 						 : NULL;
 	if (task->result || !message)
 		return; /* it ends by itself, at once */
@@ -385,7 +362,7 @@ static void start(struct task *task)
 		cancel(task);
 		return;
 	}
-	bool update = is_update(task);
+	bool update = session_task_is_update(task);
 	if (task->remote && update && yg_clock_mono_ms() < s->stale_until_ms)
 		return;
 	json_t *body = json_pack("{s:s}", "job", task->job);
@@ -454,7 +431,7 @@ static bool unsupported(struct session *s, const json_t *command, const char *na
 static bool cancel_job(struct session *s, const char *job)
 {
 	struct yg_err err = {0};
-	struct task *task = job ? find(s, job) : NULL;
+	struct task *task = job ? session_task_find(s, job) : NULL;
 	if (!task)
 		return true; /* it has its result, or never came */
 	yg_log(YG_LOG_INFO, "session.command", "cancel (job %s)", job);
@@ -597,106 +574,4 @@ void session_task_free(struct session *s)
 		control_on_gone(call, NULL, NULL);
 		control_fail(call, &ends);
 	}
-}
-
-/* ---- how far it is ---- */
-
-/* `more`: members that only some phases have; or NULL. */
-static void say_phase(struct task *task, const char *phase, json_int_t done, json_int_t of,
-	const json_t *more)
-{
-	struct session *s = task->session;
-	bool changed = strcmp(task->phase, phase) != 0;
-	int64_t now = yg_clock_mono_ms();
-	if (!changed && now - task->said_ms < PROGRESS_MS)
-		return;
-	task->said_ms = now;
-	(void)!yg_str_put(task->phase, sizeof(task->phase), "%.31s", phase);
-	if (task->remote && s->manager) {
-		json_t *entry = json_pack("{s:i,s:s,s:s,s:s,s:I,s:I}", "seq", 0, "kind", "progress",
-			"job", task->job, "phase", task->phase, "done", done, "of", of);
-		if (more)
-			(void)json_object_update_missing(entry, (json_t *)(uintptr_t)more);
-		manager_progress(s->manager, entry);
-	}
-	if (changed)
-		session_changed(s);
-}
-
-void session_task_phase(struct session *s, const json_t *body)
-{
-	static const char *const members[] = {"what", "bytes", "bytes_of", "left_s"};
-	const char *job = NULL;
-	const char *phase = NULL;
-	int64_t done = 0;
-	int64_t of = 0;
-	struct yg_err err = {0};
-	if (yg_json_str(body, "job", 36, &job, &err) < 0 ||
-		yg_json_str(body, "phase", 31, &phase, &err) < 0 ||
-		yg_json_int_or(body, "done", 0, INT64_MAX, 0, &done, &err) < 0 ||
-		yg_json_int_or(body, "of", 0, INT64_MAX, 0, &of, &err) < 0) {
-		yg_log_err(YG_LOG_WARN, "session.progress", &err);
-		return;
-	}
-	struct task *task = find(s, job);
-	if (!task)
-		return;
-	json_t *more YG_AUTO(yg_json) = json_object();
-	for (size_t i = 0; i < YG_COUNT(members); i++)
-		if (json_object_get(body, members[i]))
-			(void)json_object_set(more, members[i], json_object_get(body, members[i]));
-	if (task->call) {
-		json_t *said = json_pack("{s:s,s:I,s:I}", "phase", phase, "done", (json_int_t)done,
-			"of", (json_int_t)of);
-		(void)json_object_update(said, more);
-		control_progress(task->call, said);
-	}
-	say_phase(task, phase, done, of, more);
-}
-
-/* Told, and not left to wonder: another run is under way, and its result is this one's too (T5). */
-void session_task_joined(struct session *s, const json_t *body)
-{
-	const char *job = json_string_value(json_object_get(body, "job"));
-	struct task *task = job ? find(s, job) : NULL;
-	json_t *with = json_object_get(body, "with");
-	if (task && task->call && json_is_object(with))
-		control_progress(task->call, json_pack("{s:O}", "joined", with));
-}
-
-void session_task_scan(struct session *s, const char *name, const json_t *body)
-{
-	const char *job = json_string_value(json_object_get(body, "job"));
-	const char *path = json_string_value(json_object_get(body, "path"));
-	const char *signature = json_string_value(json_object_get(body, "signature"));
-	struct task *task = job ? find(s, job) : NULL;
-	if (!task)
-		return;
-	if (strcmp(name, "scan.found") == 0 && path && signature) {
-		session_event(s, EVENT_MALWARE,
-			json_pack("{s:s,s:s,s:s}", "path", path, "signature", signature, "job",
-				task->job));
-		if (task->call)
-			control_progress(task->call,
-				json_pack("{s:{s:s,s:s}}", "found", "path", path, "signature",
-					signature));
-	} else if (strcmp(name, "scan.unjudged") == 0 && path) {
-		if (task->call)
-			control_progress(task->call,
-				json_pack("{s:{s:s,s:s?}}", "unjudged", "path", path, "reason",
-					json_string_value(json_object_get(body, "reason"))));
-	} else if (strcmp(name, "scan.progress") == 0) {
-		if (task->call)
-			control_progress(task->call, json_deep_copy(body));
-		say_phase(task, "scan", json_integer_value(json_object_get(body, "files")), 0,
-			NULL);
-	}
-}
-
-json_t *session_task_update(const struct session *s)
-{
-	for (const struct task *task = s->tasks; task; task = task->next)
-		if (is_update(task) && !task->result)
-			return json_pack("{s:s,s:s}", "job", task->job, "phase", task->phase);
-	return json_null();
 }
