@@ -123,7 +123,7 @@ def test_no_secret_in_logs_and_package(line):
     texts = text_of(out)
     nowhere(secrets, texts)
     assert PLANTED["relay_password"] in agent.conf.read_text() and "relay_password = ***" in texts["agent.conf"]
-    assert {"status.json", "components.json", "events.json", "agent.conf", "iaulogs/iau.log", "iaulogs/TmuDump.txt",
+    assert {"status.json", "diagnose.json", "components.json", "events.json", "agent.conf", "iaulogs/iau.log", "iaulogs/TmuDump.txt",
             "ring/parent.log", "ring/session.log", "ring/install.log", "ring/fetch-0.log", "ring/am-0.log", "store.txt",
             "host/os-release", "host/routes-4", "host/resolv.conf", "host/memory", "lib/set.json", "contents.json"} <= set(texts)
     assert not [n for n in texts if "identity" in n]
@@ -143,7 +143,8 @@ def test_no_secret_in_logs_and_package(line):
     said = manager.cli("diagnostic-package", "--out", package)
     texts = text_of(package)
     nowhere([*secrets, "Traube-4715"], texts)
-    assert {"status.json", "settings.json", "events.json", "jobs.json", "jobs-in-full.json", "computers.json", "ring/parent.log",
+    assert {"status.json", "diagnosis.json", "settings.json", "alerts.json", "licences.json", "expiry.json", "relay-groups.json",
+            "network-plan.json", "events.json", "jobs.json", "jobs-in-full.json", "computers.json", "ring/parent.log",
             "ring/store.log", "ring/web.log", "ring/session.log", "ring/ca.log", "host/os-release", "contents.json"} <= set(texts)
     assert len(json.loads(texts["computers.json"])) == 3 and "ring/store.log" in said  # one of them was activated twice
     # The first key is printed once, for who starts it; the log has none.

@@ -16,6 +16,7 @@ static const struct {
 } parts[] = {
 	{"status.get", "status.json", 0},
 	{"diagnosis.get", "diagnosis.json", 0},
+	{"diagnosis.get", "diagnosis.json", 0},
 	{"network_plan.get", "network-plan.json", 0},
 	{"settings.get", "settings.json", 0},
 	{"alerts.list", "alerts.json", 4},
@@ -26,6 +27,7 @@ static const struct {
 	{"licences.list", "licences.json", 1},
 	{"expiry.list", "expiry.json", 1},
 	{"components.list", "components.json", 0},
+	{"network_plan.get", "network-plan.json", 0},
 	{"computers.list", "computers.json", 10},
 	{"policies.list", "policies.json", 1},
 	{"tokens.list", "tokens.json", 1},
