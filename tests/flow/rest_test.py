@@ -150,6 +150,14 @@ def test_every_operation(api):
         api("DELETE", f"/licences/{gone}", want=204)
     refusal(api, "DELETE", f"/licences/{licence_key}", want=404)
 
+    test = api("POST", "/tests", {"from": "manager", "what": "source"}, want=201)
+    assert test["state"] == "running" and test["targets"] == []
+    api("GET", f"/tests/{test['id']}", want=200)
+    refusal(api, "GET", f"/tests/{NOBODY}", want=404)
+    refusal(api, "POST", "/tests", {"from": NOBODY, "what": "relays"}, want=404)
+    refusal(api, "POST", "/tests", {"from": "manager", "what": "manager"})
+    refusal(api, "POST", "/tests", {"from": "manager", "what": "all"})
+
     token = api("POST", "/tokens", {"name": "t", "uses": 3}, want=201)
     assert re.fullmatch(r"yg1\.[0-9a-f]{64}\.[A-Za-z0-9_-]{43}", token["token"])
     listed = api("GET", "/tokens", want=200)["items"]
