@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -114,18 +115,18 @@ static int take(struct yg_bytes text, void (*progress)(void *ctx, const json_t *
 	return 1;
 }
 
-int control_call(const char *root, const json_t *ask, int file,
-	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)
+static int listen_to(int fd, void (*progress)(void *ctx, const json_t *line), void *ctx,
+	json_t **ok, struct yg_err *err)
 {
-	int fd YG_AUTO(fd) = dial(root, err);
-	if (fd < 0 || ask_it(fd, ask, file, err) < 0)
-		return -1;
 	struct yg_buf got YG_AUTO(yg_buf) = YG_BUF(CONTROL_LINE_MAX + 65536);
 	for (;;) {
 		uint8_t piece[16384];
 		ssize_t n = read(fd, piece, sizeof(piece));
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN)
+			return yg_fail_cause(err, YG_EAGAIN, "agent.silent",
+				"control socket: no answer in time");
 		if (n < 0)
 			return yg_fail_sys(err, errno, "control socket");
 		if (n == 0)
@@ -145,4 +146,28 @@ int control_call(const char *root, const json_t *ask, int file,
 		got.len -= used;
 		memmove(got.data, got.data + used, got.len);
 	}
+}
+
+int control_call(const char *root, const json_t *ask, int file,
+	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)
+{
+	int fd YG_AUTO(fd) = dial(root, err);
+	if (fd < 0 || ask_it(fd, ask, file, err) < 0)
+		return -1;
+	return listen_to(fd, progress, ctx, ok, err);
+}
+
+int control_call_within(const char *root, int seconds, const json_t *ask, json_t **ok,
+	struct yg_err *err)
+{
+	const struct timeval limit = {.tv_sec = seconds};
+	int fd YG_AUTO(fd) = dial(root, err);
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+		return yg_fail_sys(err, errno, "control socket");
+	if (ask_it(fd, ask, -1, err) < 0)
+		return -1;
+	return listen_to(fd, NULL, NULL, ok, err);
 }

@@ -36,10 +36,14 @@ static char *find_program(void)
 	return NULL;
 }
 
-static int ask(const struct cli *cli, json_t *question, json_t **answer, struct yg_err *err)
+#define STATUS_S 10  /* seconds for what it knows anyway */
+#define TEST_S   120 /* for connections that it tries, each of which has its own limits */
+
+static int ask(const struct cli *cli, int seconds, json_t *question, json_t **answer,
+	struct yg_err *err)
 {
 	json_t *owned YG_AUTO(yg_json) = question;
-	return control_call(cli->root, owned, -1, NULL, NULL, answer, err);
+	return control_call_within(cli->root, seconds, owned, answer, err);
 }
 
 /* Everything that it connects to, tried step by step; NULL when it cannot do that. */
@@ -51,8 +55,10 @@ static json_t *ask_targets(const struct cli *cli)
 	for (size_t i = 0; i < YG_COUNT(kinds); i++) {
 		json_t *answer YG_AUTO(yg_json) = NULL;
 		struct yg_err err = {0};
-		if (ask(cli, json_pack("{s:s, s:s}", "do", "test", "what", kinds[i]), &answer,
-			    &err) < 0)
+		cli_progress(cli, cli_say(cli, "trying connections: %s", "接続を確認中: %s"),
+			kinds[i]);
+		if (ask(cli, TEST_S, json_pack("{s:s, s:s}", "do", "test", "what", kinds[i]),
+			    &answer, &err) < 0)
 			continue;
 		some = true;
 		(void)json_array_extend(all, json_object_get(answer, "targets"));
@@ -69,7 +75,7 @@ int diagnose_agent(struct cli *cli)
 	size_t standing = 0;
 	if (!diagnosis)
 		return (void)cli_fail(cli, &err), ARGS_USAGE;
-	if (ask(cli, json_pack("{s:s}", "do", "status"), &status, &why) < 0 &&
+	if (ask(cli, STATUS_S, json_pack("{s:s}", "do", "status"), &status, &why) < 0 &&
 		strcmp(why.cause, "auth.denied") == 0)
 		return (void)cli_fail(cli, &why), ARGS_USAGE;
 	if (status)
@@ -77,6 +83,7 @@ int diagnose_agent(struct cli *cli)
 	const struct yg_diagnose_agent given = {.root = cli->root,
 		.status = status,
 		.offline = why.msg,
+		.offline_cause = why.cause,
 		.targets = targets,
 		.program = program,
 		.now_s = yg_clock_now_s()};

@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,7 +96,10 @@ static void look_at_program(struct yg_diagnosis *d, const struct yg_diagnose_age
 		yg_diagnosis_good(d, "config",
 			yg_diagnosis_say(d, "it is right", "誤りはありません"));
 	if (!given->status) {
-		yg_diagnosis_bad(d, "program", "agent.offline", "%s", given->offline);
+		bool silent = given->offline_cause &&
+			strcmp(given->offline_cause, "agent.silent") == 0;
+		yg_diagnosis_bad(d, "program", silent ? "agent.silent" : "agent.offline", "%s",
+			given->offline);
 		return;
 	}
 	static const char *const wanted[] = {"session", "install", "walk"};
@@ -293,8 +297,16 @@ static void look_at_licences(struct yg_diagnosis *d, const json_t *settings)
 
 /* ---- all of it ---- */
 
-static int64_t other_user(const json_t *local)
+/* Who else may own what is secret: the user of the configuration. Where that is not to be found, whoever owns the
+ * identity.
+ */
+static int64_t other_user(const json_t *local, int dir)
 {
+	struct stat st;
+	if (json_object_size(local) == 0)
+		return fstatat(dir, "state/identity", &st, AT_SYMLINK_NOFOLLOW) < 0
+			? -1
+			: (int64_t)st.st_uid;
 	struct passwd pw;
 	struct passwd *found = NULL;
 	char text[4096];
@@ -324,7 +336,7 @@ static void look_at_files(struct yg_diagnosis *d, const struct yg_diagnose_agent
 	const char *path, const json_t *local)
 {
 	yg_files_disk(d, dir, path);
-	yg_files_owners(d, dir, path, other_user(local));
+	yg_files_owners(d, dir, path, other_user(local, dir));
 	yg_files_store(d, dir);
 	look_at_root(d, given, local);
 }

@@ -15,6 +15,8 @@ struct yg_diagnose_agent {
 	const char *root;     /* of the installation; "" for / */
 	const json_t *status; /* of the control socket; NULL: it does not run */
 	const char *offline;  /* why not: the message of who asked; "" */
+	const char *
+		offline_cause; /* agent.silent: it runs, but does not answer; NULL or another: agent.offline */
 	const json_t *
 		targets; /* of the control socket's `test`, all that were asked for; NULL: not known */
 	const char *program; /* path of yagura-agent, to check the configuration; NULL */

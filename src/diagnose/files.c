@@ -84,14 +84,15 @@ void yg_files_disk(struct yg_diagnosis *d, int dir, const char *path)
 			path, strerror(sys), room >> 20, all >> 20);
 		return;
 	}
-	if (room < YG_FILES_FREE_MIN) {
+	if (room < YG_FILES_FREE_MIN && room < all / YG_FILES_PART) {
 		yg_diagnosis_bad(d, "disk", "store.disk_full",
 			yg_diagnosis_say(d, "%s: %llu MiB of %llu MiB free",
 				"%s: 空き%llu MiB / %llu MiB"),
 			path, room >> 20, all >> 20);
 		return;
 	}
-	if (fs.f_files > 0 && fs.f_favail < YG_FILES_INODES_MIN) {
+	if (fs.f_files > 0 && fs.f_favail < YG_FILES_INODES_MIN &&
+		fs.f_favail < fs.f_files / YG_FILES_PART) {
 		yg_diagnosis_bad(d, "disk", "store.disk_full",
 			yg_diagnosis_say(d, "%s: %llu of %llu inodes free",
 				"%s: 空きinode %llu / %llu"),

@@ -11,6 +11,7 @@
 
 #define YG_FILES_FREE_MIN   (64ull << 20) /* bytes: with less an update has no room */
 #define YG_FILES_INODES_MIN 500u
+#define YG_FILES_PART       10u /* a tenth of a small disk is enough */
 
 /* Room, inodes, whether it can be written, and whether the disk gives back what was written. */
 void yg_files_disk(struct yg_diagnosis *diagnosis, int dir, const char *path);

@@ -40,6 +40,7 @@ static const struct {
 	const char *why, *what;
 } explains[] = {
 	{"agent.config", "agent.offline"},
+	{"agent.silent", "engine.offline"},
 	{"agent.role", "engine.offline"},
 	{"agent.role", "engine.absent"},
 	{"clock.", "tls.expired"},

@@ -1,6 +1,7 @@
 """`yagura diagnose`: one planted fault is named first, two are both named, and a healthy computer has nothing."""
 import json
 import os
+import signal
 import ssl
 import subprocess
 
@@ -209,8 +210,20 @@ def test_what_can_be_seen_without_the_agent(agent):
     assert {"disk", "permissions", "store", "clock", "names"} <= set(checks(answer, "ok")), answer
 
 
-DISKS = [("a disk without room", "mount -t tmpfs -o size=1m none {0}", "store.disk_full"),
-         ("a disk without inodes", "mount -t tmpfs -o size=200m,nr_inodes=200 none {0}", "store.disk_full"),
+def test_an_agent_that_hangs(agent):
+    """It is given up after a while, and the rest is looked at."""
+    session = agent.roles()["session"]
+    os.kill(session, signal.SIGSTOP)
+    try:
+        status, causes, answer = diagnose(agent)
+    finally:
+        os.kill(session, signal.SIGCONT)
+    assert (status, causes) == (1, ["agent.silent"]), answer
+    assert {"disk", "store"} <= set(checks(answer, "ok"))
+
+
+DISKS = [("a disk without room", "mount -t tmpfs -o size=20m none {0} && head -c 19m /dev/zero > {0}/x", "store.disk_full"),
+         ("a disk without inodes", "mount -t tmpfs -o size=200m,nr_inodes=200 none {0} && cd {0} && touch $(seq 190)", "store.disk_full"),
          ("a disk that can only be read", "mount --bind {0} {0} && mount -o remount,ro,bind {0}", "store.read_only")]
 
 

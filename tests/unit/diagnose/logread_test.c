@@ -204,6 +204,7 @@ static void success_ends_failures(void **state)
 					 strlen(cases[i].second), &err),
 			0);
 		json_t *result YG_AUTO(yg_json) = yg_logread_result(logread, &standing);
+		assert_non_null(result);
 		assert_int_equal(standing, cases[i].standing);
 	}
 }
