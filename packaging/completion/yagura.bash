@@ -26,6 +26,7 @@ _yagura() {
 	'agent log-level' | 'agent log-level '*) options+=' --role' ;;
 	'agent diagnostic-package' | 'agent diagnostic-package '*) options+=' --out' ;;
 	'diagnose' | 'diagnose '*) options+=' --log --manager --network-plan --format --out --support' ;;
+	'log' | 'log '*) options+=' --role --level --limit' ;;
 	'diagnostic-package' | 'diagnostic-package '*) options+=' --out' ;;
 	'update' | 'update '*) options+=' --computers --relays --no-relays --scheduled --wait' ;;
 	'rollback' | 'rollback '*) options+=' --wait' ;;
@@ -49,7 +50,7 @@ _yagura() {
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((${#said[@]} == 0)); then
-		mapfile -t COMPREPLY < <(compgen -W 'agent alerts components computers content diagnose diagnostic-package events expiry jobs keys licences policies relay-groups relays release-hold rollback scan settings status tasks test tokens update' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'agent alerts components computers content diagnose diagnostic-package events expiry jobs keys licences log policies relay-groups relays release-hold rollback scan settings status tasks test tokens update' -- "$current")
 	elif ((${#said[@]} == 1)); then
 		case ${said[0]} in
 		agent) words='activate components diagnostic-package events log log-level release-hold repair rollback scan status test update' ;;

@@ -15,8 +15,8 @@
 #include "core/ring.h"
 #include "core/str.h"
 
-#define LINES_MAX  100000
-#define STAMP_LEN  27 /* "2026-11-22T06:39:39.123456Z" */
+#define LINES_MAX 100000
+#define STAMP_LEN 27 /* "2026-11-22T06:39:39.123456Z" */
 
 /* ---- log-level ---- */
 
@@ -163,7 +163,8 @@ static void print(const struct cli *cli, const struct lines *lines, size_t from)
 		(void)cli_json(answer);
 }
 
-int logs_show(struct cli *cli)
+/* in  folder  of rings, owned by the caller; NULL when memory is out */
+static int show(struct cli *cli, const char *folder)
 {
 	struct yg_err err = {0};
 	uint64_t limit = LINES_MAX;
@@ -174,11 +175,24 @@ int logs_show(struct cli *cli)
 		(void)cli_fail(cli, &err);
 		return ARGS_USAGE;
 	}
-	char *path YG_AUTO(mem) = yg_str_format("%s/run/yagura/ring", cli->root);
-	int dir YG_AUTO(fd) = path ? yg_fs_open_dir(AT_FDCWD, path, &err) : -1;
+	int dir YG_AUTO(fd) = folder ? yg_fs_open_dir(AT_FDCWD, folder, &err) : -1;
 	if (dir < 0 || yg_ring_all(dir, add_ring, &lines, &err) < 0)
 		return cli_fail(cli, &err);
 	qsort(lines.list, lines.count, sizeof(struct line), by_time);
 	print(cli, &lines, lines.count > limit ? lines.count - (size_t)limit : 0);
 	return ARGS_DONE;
+}
+
+int logs_show(struct cli *cli)
+{
+	char *folder YG_AUTO(mem) = yg_str_format("%s/run/yagura/ring", cli->root);
+	return show(cli, folder);
+}
+
+int logs_show_manager(struct cli *cli)
+{
+	bool own_root = *cli->root && strcmp(cli->root, "/") != 0;
+	char *folder YG_AUTO(mem) = yg_str_format("%s/run/%s", cli->root,
+		own_root ? "ring" : "yagura-manager/ring");
+	return show(cli, folder);
 }

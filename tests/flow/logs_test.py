@@ -256,5 +256,7 @@ def test_levels_of_the_manager_and_of_agents_are_settings(line):
     content = next(pid for pid in parts.children(manager.process.pid) if parts.role_of(pid) == "content")
     os.kill(content, signal.SIGKILL)
     parts.until("a debug line", lambda: "<7>manager/content: role.ready: " in log.read_text())
+    lines = parts.run("yagura", "--root", manager.root, "log", "--role", "content").splitlines()
+    assert len([one for one in lines if "role.start" in one]) == 2 and f" {content} <7>manager/content" in "\n".join(lines)
     status, refused = manager.request("PATCH", "/settings", {"log": {"level": "loud"}})
     assert status == 400 and "error, warn, notice, info or debug" in refused["error"]["message"]
