@@ -118,6 +118,40 @@ static void what_a_licence_covers(void **state)
 	}
 }
 
+/* When it ends and when it is renewed, and not with each heartbeat. */
+static void an_expired_licence_is_told_once(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *licence;
+		json_int_t event; /* 0: none */
+	} steps[] = {{"valid", 0}, {"expired", 9110}, {"expired", 0}, {"valid", 20120},
+		{"valid", 0}, {"expired", 9110}};
+	struct world w;
+	struct yg_err err = {0};
+	const struct spool_limits limits = {.bytes = 1 << 20, .entries = 100};
+	json_t *revoked YG_AUTO(yg_json) = json_array();
+	begin(&w, "{}", NULL);
+	w.s.spool = spool_open(w.s.state_dir, &limits, &err);
+	assert_non_null(w.s.spool);
+	w.s.recent = json_array();
+	for (size_t i = 0; i < YG_COUNT(steps); i++) {
+		json_t *settings YG_AUTO(yg_json) = json_pack("{s:[{s:s,s:s}],s:i}", "licences",
+			"group", "am-wr", "state", steps[i].licence, "newer", (int)i);
+		size_t before = json_array_size(w.s.recent);
+		session_settings_came(&w.s, settings, revoked);
+		size_t told = json_array_size(w.s.recent) - before;
+		assert_int_equal(told, steps[i].event ? 1 : 0);
+		const json_t *last = json_array_get(w.s.recent, json_array_size(w.s.recent) - 1);
+		if (told)
+			assert_int_equal(json_integer_value(json_object_get(last, "id")),
+				steps[i].event);
+	}
+	spool_free(w.s.spool);
+	json_decref(w.s.recent);
+	end(&w);
+}
+
 static void which_releases(void **state)
 {
 	(void)state;
@@ -226,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_are_those_of_the_part),
 		cmocka_unit_test(what_a_licence_covers),
+		cmocka_unit_test(an_expired_licence_is_told_once),
 		cmocka_unit_test(which_releases),
 		cmocka_unit_test(the_relay_is_whose_word),
 		cmocka_unit_test(kept_for_nobody_else_to_read),
