@@ -121,6 +121,17 @@ static int try_address(const struct yg_resolved *to, size_t at, uint32_t ms)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0 ? errno : why;
 }
 
+/* The cause of the same at a proxy. */
+static const char *proxys(const char *cause)
+{
+	static const char *const pairs[][2] = {{"net.refused", "proxy.refused"},
+		{"net.unreachable", "proxy.unreachable"}, {"net.timeout", "proxy.timeout"}};
+	for (size_t i = 0; i < YG_COUNT(pairs); i++)
+		if (strcmp(cause, pairs[i][0]) == 0)
+			return pairs[i][1];
+	return "proxy.failed";
+}
+
 static bool connect_to(struct run *run, const struct yg_resolved *to)
 {
 	const bool proxy = run->proxy.url[0] != 0;
@@ -137,11 +148,8 @@ static bool connect_to(struct run *run, const struct yg_resolved *to)
 			return true;
 		}
 		const char *cause = yg_failure_connect(why);
-		char name[YG_ERR_CAUSE_MAX];
-		(void)!yg_str_put(name, sizeof(name), "%s.%s", proxy ? "proxy" : "net",
-			strchr(cause, '.') + 1);
-		(void)yg_fail_cause(&err, YG_EAGAIN, name, "%.48s port %u: %s", to->list[i].text,
-			port, strerrordesc_np(why));
+		(void)yg_fail_cause(&err, YG_EAGAIN, proxy ? proxys(cause) : cause,
+			"%.48s port %u: %s", to->list[i].text, port, strerrordesc_np(why));
 	}
 	end_step(run, "connect", seen, &err);
 	return false;
