@@ -4,6 +4,7 @@ Each fault is made for one computer by its surroundings (lab/); the others keep 
 """
 import dataclasses
 import os
+import time
 import typing
 
 from lab import places, proxies, server
@@ -86,8 +87,8 @@ SOURCE = [
     Case("the own system forbids", "net.unreachable", route("prohibit"), says=(places.SOURCE,)),
     # connections and TLS
     Case("connections are cut at once", "net.reset", source(server.connection, "reset")),
-    Case("nothing answers the TLS hello", "net.timeout", source(server.connection, "stall"), gives_up=("connect_s",)),
-    Case("the TLS handshake stops in the middle", "net.timeout", source(server.connection, "half_hello"), gives_up=("connect_s",)),
+    Case("nothing answers the TLS hello", "tls.timeout", source(server.connection, "stall"), gives_up=("connect_s",)),
+    Case("the TLS handshake stops in the middle", "tls.timeout", source(server.connection, "half_hello"), gives_up=("connect_s",)),
     Case("the TLS handshake is cut", "net.reset", source(server.connection, "closed")),
     Case("it speaks HTTP without TLS", "tls.failed", source(server.connection, "plain_http")),
     Case("it speaks another protocol", "tls.failed", source(server.connection, "ssh")),
@@ -175,7 +176,7 @@ RELAY = [
     at_relay("a firewall forbids", "net.unreachable", relay_firewall("prohibited")),
     at_relay("there is no route", "net.unreachable", relay_route("unreachable")),
     at_relay("connections are cut at once", "net.reset", relay(server.connection, "reset")),
-    at_relay("nothing answers the TLS hello", "net.timeout", relay(server.connection, "stall"), gives_up=("connect_s",)),
+    at_relay("nothing answers the TLS hello", "tls.timeout", relay(server.connection, "stall"), gives_up=("connect_s",)),
     at_relay("it speaks HTTP without TLS", "tls.failed", relay(server.connection, "plain_http")),
     at_relay("somebody between shows another certificate", "tls.untrusted", relay(server.certificate, "other_ca"),
          says=("Somebody Else CA",)),
@@ -254,7 +255,8 @@ PROXY = [
     Case("squid does not reach the source", "proxy.upstream",
          both(lambda lab, at: lab.names.rules.update({(address, SOURCE_NAME): "missing"
                                                      for address in (places.PROXY, places.DNS, places.WORLD)}),
-              proxy(proxies.OPEN, squid=True)), says=("503",)),
+              lambda lab, at: time.sleep(1.2),  # squid remembers for a second
+              proxy(proxies.OPEN, squid=True)), says=("no way to the server",)),
     Case("the proxy answers 502", "proxy.upstream", odd(("502 Bad Gateway", "")), says=("502",)),
     Case("the proxy answers 504", "proxy.upstream", odd(("504 Gateway Timeout", "")), says=("504",)),
     Case("the proxy answers 403 with a page", "proxy.forbidden", odd(("403 Forbidden", PAGE)), says=("403",)),

@@ -9,21 +9,21 @@ from lab import site as lab_site
 def fails_and_passes(lab, case, name):
     """It is named; it is named again where somebody looks for the cause; it is an alert only when it lasts; it passes."""
     lab.release()
-    alert = steps.last_alert(lab)
-    try:
+    alert = steps.last_alert(lab, name)
+    with steps.mended(lab, name):
         if name == "manager":
             steps.manager_fails(lab, case)
+            if not case.gives_up:
+                steps.manager_keeps_failing(lab, case)
         else:
             steps.computer_fails(lab, name, case, {steps.FAILED, steps.NO_SOURCE, steps.GROUP_FAILED if name == "relay" else
                                                    steps.AGENT_FAILED})
             assert steps.diagnosed(lab.agents[name]) == (1, [case.cause])
             if not case.gives_up:
                 steps.keeps_failing(lab, name, case)
-    finally:
-        lab.mend()
     steps.is_well(lab, name)
-    if name != "manager" and not case.gives_up:
-        steps.alert_has_ended(lab, alert)
+    if not case.gives_up:
+        steps.alert_has_ended(lab, name, alert)
 
 
 @pytest.mark.parametrize("case,name", steps.rows(cases.SOURCE))
@@ -39,11 +39,9 @@ def test_by_way_of_a_proxy(lab, case, name):
 @pytest.mark.parametrize("case,name", steps.rows(cases.PROXY_GOOD))
 def test_a_proxy_that_works(lab, case, name):
     lab.release()
-    case.fault(lab, name)
-    try:
+    with steps.mended(lab, name):
+        case.fault(lab, name)
         steps.is_well(lab, name)
-    finally:
-        lab.mend()
     steps.is_well(lab, name)
 
 
@@ -51,11 +49,10 @@ def test_a_proxy_that_works(lab, case, name):
 def test_between_an_agent_and_its_relay(lab, case):
     """While the job takes the relays along it fails; by itself it goes on to the source, when it may."""
     lab.release()
-    try:
+    with steps.mended(lab, "agent"):
         steps.computer_fails(lab, "agent", case, {steps.FAILED, steps.AGENT_FAILED, steps.NO_RELAY}, relays=True)
+        assert steps.diagnosed(lab.agents["agent"]) == (1, [case.cause])
         steps.computer_is_well(lab, "agent", relays=False)
-    finally:
-        lab.mend()
     lab.release()
     steps.computer_is_well(lab, "agent", relays=True)
 

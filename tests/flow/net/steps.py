@@ -1,4 +1,5 @@
 """What every case shows: the name of the failure wherever somebody looks, that nothing was changed, that it passes."""
+import contextlib
 import json
 
 import pytest
@@ -84,23 +85,30 @@ def diagnosed(agent):
 
 def keeps_failing(lab, name, case, relays=None):
     """After one failure there was no alert; after the next there is one, of this cause."""
-    assert lab.alerts() == []
+    assert lab.alerts(name) == []
     for _ in range(lab_site.FAILURES - 1):
         assert lab.run(name, relays)["cause"] == case.cause
-    alerts = [a for a in lab.alerts() if a["kind"] == ("relay_failed" if name == "relay" else "update_failed")]
-    assert [(a["cause"], a["computer"]["name"]) for a in alerts] == [(case.cause, name)], lab.alerts()
+    alerts = lab.alerts(name)
+    assert [a["cause"] for a in alerts] == [case.cause], alerts
     assert CAUSES[case.cause]["en"][0] in alerts[0]["description"]
 
 
-def alert_has_ended(lab, since):
+def manager_keeps_failing(lab, case):
+    for _ in range(lab_site.FAILURES - 1):
+        lab.look()
+    alerts = parts.until("an alert of the Manager's own", lambda: lab.alerts("manager"), lab_site.HANG)
+    assert [a["cause"] for a in alerts] == [case.cause], alerts
+
+
+def alert_has_ended(lab, name, since):
     """By itself, and it says why."""
-    assert lab.alerts() == []
-    ended = [a for a in lab.alerts("ended") if a["id"] > since]
-    assert ended and all(a["reason"] and a["ended"] for a in ended), ended
+    assert lab.alerts(name) == []
+    ended = [a for a in lab.alerts(name, "ended") if a["id"] > since]
+    assert len(ended) == 1 and ended[0]["reason"] and ended[0]["ended"], ended
 
 
-def last_alert(lab):
-    return max([a["id"] for a in lab.alerts("all")], default=0)
+def last_alert(lab, name):
+    return max([a["id"] for a in lab.alerts(name, "all")], default=0)
 
 
 def computer_is_well(lab, name, relays=None):
@@ -135,3 +143,16 @@ def is_well(lab, name):
         manager_is_well(lab)
     else:
         computer_is_well(lab, name)
+
+
+@contextlib.contextmanager
+def mended(lab, name):
+    """What was broken inside is mended after it; a test that failed leaves nothing to those that follow."""
+    try:
+        yield
+    except BaseException:
+        lab.mend()
+        with contextlib.suppress(Exception):
+            is_well(lab, name)
+        raise
+    lab.mend()

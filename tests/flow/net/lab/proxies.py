@@ -101,6 +101,8 @@ http_access allow all
 cache deny all
 dns_nameservers {places.DNS}
 dns_timeout 2 seconds
+positive_dns_ttl 1 second
+negative_dns_ttl 1 second
 connect_timeout 2 seconds
 forward_timeout 3 seconds
 connect_retries 0

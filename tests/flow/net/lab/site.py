@@ -93,10 +93,11 @@ class Lab(contextlib.ExitStack):
     def our_proxy(self):
         return self._with(proxies.Proxy({SOURCE_NAME: places.SOURCE, RELAY_NAME: places.RELAY_FRONT}))
 
-    def alerts(self, state="standing"):
-        """Of updates, newest first; what comes of a group that is empty on purpose is not."""
+    def alerts(self, name, state="standing"):
+        """Of one computer's updates, newest first; the Manager's: of its looks for what is newest."""
+        kinds = {"manager": ("check_failed",), "relay": ("relay_failed",)}.get(name, ("update_failed", "update_timeout"))
         return [a for a in self.manager.call("GET", f"/alerts?state={state}&limit=500")["items"]
-                if a["kind"] in ("update_failed", "update_timeout", "relay_failed", "check_failed")]
+                if a["kind"] in kinds and (a["computer"] or {"name": "manager"})["name"] == name]
 
     # --- what the tests use
 
