@@ -19,11 +19,15 @@ enum groups_decided { GROUPS_OWN, GROUPS_ON, GROUPS_OFF };
 struct groups_place {
 	char group[40];   /* id of its own */
 	char name[208];   /* of its own */
+	char parent[40];  /* id; "" at the top */
 	char serving[40]; /* id of the group whose relays an agent of it asks; "" for none */
-	char above[40];   /* of the one whose relays a relay of it asks; "" for the update source */
 	enum groups_decided
 		decided; /* whether it is a relay: by the Manager, or its own configuration */
 };
+
+/* The group, or the nearest one above it, that has a relay; "" when there is none up to the top, or no group. */
+int groups_serving(struct store *store, const char *group, char out[40], struct yg_err *err)
+	YG_MUST_CHECK;
 
 /* errors  YG_EABSENT no such computer */
 int groups_place(struct store *store, const char *computer, struct groups_place *out,

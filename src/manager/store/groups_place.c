@@ -9,17 +9,19 @@
 #include "manager/store/groups.h"
 #include "manager/store/store.h"
 
-#define RELAYS_MAX 64 /* of one heartbeat; the rest is for other computers */
-#define URLS_MAX   16 /* of one relay */
-#define BYTES_MAX                                                                                  \
-	24576 /* of all URLs of one heartbeat: it goes through messages of 64 KiB at the agent */
-#define IS_RELAY "relay = 1 AND deleted = 0 AND activated IS NOT NULL"
+#define RELAYS_MAX 64    /* of one heartbeat; the rest is for other computers */
+#define URLS_MAX   16    /* of one relay */
+#define BYTES_MAX  24576 /* of all URLs: they go through messages of 64 KiB at the agent */
+#define IS_RELAY   "relay = 1 AND deleted = 0 AND activated IS NOT NULL"
+#define RELAYS     "SELECT id, relay_urls, hello, address, relay_port FROM computers WHERE " IS_RELAY
+#define BEST_FIRST " ORDER BY online DESC, id LIMIT 500"
 
-/* The group, or the nearest one above it, that has a relay. */
-static int serving(struct store *store, const char *group, char out[40], struct yg_err *err)
+int groups_serving(struct store *store, const char *group, char out[40], struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	out[0] = '\0';
+	if (group[0] == '\0')
+		return 0;
 	if (yg_db_query(store->db,
 		    "WITH RECURSIVE up (id, parent, n) AS (SELECT id, parent, 0 FROM relay_groups WHERE id = "
 		    "$1 UNION ALL SELECT g.id, g.parent, up.n + 1 FROM relay_groups g JOIN up ON g.id = "
@@ -37,11 +39,12 @@ int groups_place(struct store *store, const char *computer, struct groups_place 
 	struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	char parent[40];
 	*out = (struct groups_place){0};
+	/* Asked at every heartbeat: that the group has a relay of its own is known without climbing. */
 	if (yg_db_query(store->db,
-		    "SELECT g.id, g.name, g.parent, c.relay_on FROM computers c JOIN relay_groups g ON g.id = "
-		    "c.relay_group WHERE c.id = $1",
+		    "SELECT g.id, g.name, g.parent, c.relay_on, CASE WHEN EXISTS (SELECT 1 FROM computers r WHERE "
+		    "r.relay_group = g.id AND r.relay = 1 AND r.deleted = 0 AND r.activated IS NOT NULL) THEN 1 "
+		    "ELSE 0 END FROM computers c JOIN relay_groups g ON g.id = c.relay_group WHERE c.id = $1",
 		    YG_DB_ARGS(yg_db_text(computer)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
@@ -49,16 +52,18 @@ int groups_place(struct store *store, const char *computer, struct groups_place 
 		return -1;
 	if (more == 0)
 		return yg_fail(err, YG_EABSENT, "computer '%s': no such computer", computer);
+	const char *parent = yg_rows_text(rows, 2);
 	(void)snprintf(out->group, sizeof(out->group), "%s", yg_rows_text(rows, 0));
 	(void)snprintf(out->name, sizeof(out->name), "%s", yg_rows_text(rows, 1));
-	const char *above = yg_rows_text(rows, 2);
-	(void)snprintf(parent, sizeof(parent), "%s", above ? above : "");
+	(void)snprintf(out->parent, sizeof(out->parent), "%s", parent ? parent : "");
 	out->decided = yg_rows_null(rows, 3) ? GROUPS_OWN
 		: yg_rows_int(rows, 3) != 0  ? GROUPS_ON
 					     : GROUPS_OFF;
-	if (serving(store, out->group, out->serving, err) < 0)
-		return -1;
-	return parent[0] == '\0' ? 0 : serving(store, parent, out->above, err);
+	if (yg_rows_int(rows, 4) != 0) {
+		(void)snprintf(out->serving, sizeof(out->serving), "%s", out->group);
+		return 0;
+	}
+	return groups_serving(store, out->parent, out->serving, err);
 }
 
 /* ---- addresses ---- */
@@ -151,10 +156,10 @@ int groups_relays(struct store *store, const char *group, const char *computer, 
 	if (group && group[0] == '\0')
 		return store_give(json_array(), out, err);
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (yg_db_query(store->db,
-		    "SELECT id, relay_urls, hello, address, relay_port FROM computers WHERE ($1 = '' OR "
-		    "relay_group = $1) AND " IS_RELAY " ORDER BY online DESC, id LIMIT 500",
-		    YG_DB_ARGS(yg_db_text(group ? group : "")), &rows, err) < 0)
+	int rc = group ? yg_db_query(store->db, RELAYS " AND relay_group = $1" BEST_FIRST,
+				 YG_DB_ARGS(yg_db_text(group)), &rows, err)
+		       : yg_db_query(store->db, RELAYS BEST_FIRST, YG_DB_NO_ARGS, &rows, err);
+	if (rc < 0)
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {

@@ -120,9 +120,11 @@ static int common(struct store *store, const json_t *all, const struct groups_pl
 static int for_relay(struct store *store, const json_t *all, const struct groups_place *place,
 	const char *computer, json_t *out, struct yg_err *err)
 {
+	char above[40];
 	json_t *parents = NULL;
 	json_t *served = NULL;
-	if (groups_relays(store, place->above, computer, &parents, err) < 0 ||
+	if (groups_serving(store, place->parent, above, err) < 0 ||
+		groups_relays(store, above, computer, &parents, err) < 0 ||
 		set(out, "parents", parents, err) < 0 ||
 		set(out, "relay_update", limits(all, "relay_update"), err) < 0 ||
 		store_content_served(store, &served, err) < 0 || set(out, "serve", served, err) < 0)
