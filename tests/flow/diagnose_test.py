@@ -265,7 +265,7 @@ def test_manager(line):
     for _ in range(5):
         status, causes, answer = of_manager(line.manager, "--manager")
         assert (status, causes) == (0, []), answer
-    assert {"database", "disk", "source", "content", "relays", "computers", "jobs", "certificates"} <= set(checks(answer, "ok"))
+    assert {"database", "disk", "ca", "source", "content", "relays", "computers", "jobs", "certificates"} <= set(checks(answer, "ok"))
 
 
 def test_network_plan(line):

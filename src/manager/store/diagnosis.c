@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "crypto/x509.h"
 #include "diagnose/diagnosis.h"
 #include "diagnose/files.h"
 #include "proto/cause.h"
@@ -26,6 +27,41 @@ static void look_at_database(struct store *store, struct yg_diagnosis *d)
 {
 	const char *kind = yg_db_kind(store->db) == YG_DB_SQLITE ? "SQLite" : "PostgreSQL";
 	yg_diagnosis_good(d, "database", "%s, schema %d", kind, store->migration);
+}
+
+/* The CA's own certificate. Without one no agent can be activated; it is made at the first start. */
+static int look_at_ca(struct store *store, struct yg_diagnosis *d, struct yg_err *err)
+{
+	struct yg_err absent = {0};
+	struct yg_x509_info info;
+	char until[YG_CLOCK_TEXT];
+	char *bundle YG_AUTO(mem) = NULL;
+	if (store_fact_get(store, "ca_bundle", &bundle, &absent) < 0) {
+		if (absent.code != YG_EABSENT) {
+			*err = absent;
+			return -1;
+		}
+		yg_diagnosis_unknown(d, "ca", "%s",
+			yg_diagnosis_say(d, "not made yet", "まだ作成されていません"));
+		return 0;
+	}
+	if (yg_x509_read(yg_bytes_of(bundle), &info, &absent) < 0) {
+		yg_diagnosis_bad(d, "ca", "tls.ca", "%s", absent.msg);
+		return 0;
+	}
+	yg_clock_format(info.not_after_s, until);
+	if (store->clock_s < info.not_before_s)
+		yg_diagnosis_bad(d, "clock", "clock.wrong",
+			yg_diagnosis_say(d, "the CA of this Manager is not valid yet: %s",
+				"このManagerのCAはまだ有効期間前です: %s"),
+			info.subject);
+	else if (store->clock_s > info.not_after_s)
+		yg_diagnosis_bad(d, "ca", "tls.ca",
+			yg_diagnosis_say(d, "it expired: %s", "有効期限切れ: %s"), until);
+	else
+		yg_diagnosis_good(d, "ca", yg_diagnosis_say(d, "valid until %s", "有効期限 %s"),
+			until);
+	return 0;
 }
 
 /* ---- the newest components ---- */
@@ -293,10 +329,10 @@ int op_diagnosis_get(struct store *store, const struct store_asker *asker, const
 	look_at_database(store, d);
 	if (store->state_fd > 0)
 		yg_files_disk(d, store->state_fd, "state");
-	if (look_at_source(store, d, err) < 0 || look_at_content(store, d, err) < 0 ||
-		look_at_computers(store, d, err) < 0 || look_at_failures(store, d, err) < 0 ||
-		look_at_jobs(store, d, err) < 0 || look_at_certificates(store, d, err) < 0 ||
-		look_at_alerts(store, d, err) < 0)
+	if (look_at_ca(store, d, err) < 0 || look_at_source(store, d, err) < 0 ||
+		look_at_content(store, d, err) < 0 || look_at_computers(store, d, err) < 0 ||
+		look_at_failures(store, d, err) < 0 || look_at_jobs(store, d, err) < 0 ||
+		look_at_certificates(store, d, err) < 0 || look_at_alerts(store, d, err) < 0)
 		return -1;
 	if (d->failed.code) {
 		*err = d->failed;

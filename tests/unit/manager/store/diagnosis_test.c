@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "crypto/x509.h"
 #include "world.h"
 
 /* What the Manager says is wrong: nothing while all is well, else the one thing that is. */
@@ -39,10 +40,25 @@ static void sql(struct world *world, const char *statement)
 		fail_msg("%s: %s", statement, err.msg);
 }
 
+/* A real CA in the place of the one that other tests pretend to have. */
+static void with_ca(struct world *world, int days)
+{
+	struct yg_err err = {0};
+	char *cert YG_AUTO(mem) = NULL;
+	struct yg_x509_spec spec = {.cn = "Test CA", .days = days};
+	assert_int_equal(yg_clock_parse("2026-01-01T00:00:00Z", &spec.from_s, &err), 0);
+	struct yg_key *key YG_AUTO(yg_key) = yg_key_generate(YG_KEY_ECDSA_P256, &err);
+	assert_int_equal(yg_x509_make(NULL, NULL, key, &spec, &cert, NULL, &err), 0);
+	assert_int_equal(yg_db_begin(world->store->db, &err), 0);
+	assert_int_equal(store_fact_put(world->store, "ca_bundle", cert, &err), 0);
+	assert_int_equal(yg_db_commit(world->store->db, &err), 0);
+}
+
 static void all_is_well(struct world *world, struct agent *relay, struct agent *web)
 {
 	/* The time that the agents of these tests have. */
 	struct yg_err err = {0};
+	with_ca(world, 3650);
 	assert_int_equal(yg_clock_parse("2026-11-21T22:47:43Z", &world->store->now_s, &err), 0);
 	json_decref(person(world, "settings.update",
 		json_pack("{s:{s:s}}", "source", "url", "https://updates.example")));
@@ -60,6 +76,7 @@ static void one_thing(void **state)
 {
 	WORLD(world);
 	struct agent relay, web;
+	with_ca(&world, 3650);
 	want(&world, "update.source_unset");
 	all_is_well(&world, &relay, &web);
 
@@ -97,6 +114,21 @@ static void one_thing(void **state)
 		sql(&world, rows[i].heal);
 		want(&world, "");
 	}
+}
+
+static void its_ca(void **state)
+{
+	WORLD(world);
+	struct agent relay, web;
+	all_is_well(&world, &relay, &web);
+	with_ca(&world, 30);
+	want(&world, "tls.ca");
+	with_ca(&world, 3650);
+	want(&world, "");
+	world.store->now_s -= 400LL * 86400;
+	json_t *out YG_AUTO(yg_json) = person(&world, "diagnosis.get", NULL);
+	const json_t *first = json_array_get(json_object_get(out, "causes"), 0);
+	assert_string_equal(text(first, "cause"), "clock.wrong");
 }
 
 static void say(struct world *world, struct agent *agent, json_t *more)
@@ -169,7 +201,7 @@ static void the_plan(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {BOTH(one_thing), BOTH(what_computers_say),
+	const struct CMUnitTest tests[] = {BOTH(one_thing), BOTH(its_ca), BOTH(what_computers_say),
 		BOTH(token_expired), BOTH(the_plan)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
