@@ -10,7 +10,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "src" / "proto"
 TYPES = ["text", "int", "bytes", "duration", "time", "code", "computer", "cause", "set", "reason",
          "phase", "who", "kind", "alert", "components",
          "computers", "failures"]
-SUBJECTS = ["", "computer", "group", "task", "item"]
+SUBJECTS = ["", "computer", "group", "item"]
 LEVELS = ["info", "warning", "error"]
 ORIGINS = ["manager", "agent"]
 

@@ -18,7 +18,6 @@ enum yg_alert_subject {
 	YG_ALERT_ALL,
 	YG_ALERT_COMPUTER,
 	YG_ALERT_GROUP,
-	YG_ALERT_TASK,
 	YG_ALERT_ITEM /* of the expiry calendar */
 };
 

@@ -248,7 +248,7 @@ static const struct {
 		"{\"name\":\"t\",\"kind\":\"scan\",\"paths\":[\"/srv\"],\"schedule\":{\"type\":\"hourly\"},"
 		"\"target\":{\"type\":\"computers\",\"computers\":[\"$3\"]}}",
 		9, "id"},
-	{STORE_WEB, KEY, "tasks.update", "{\"id\":\"$9\",\"window_s\":60}", -1, NULL},
+	{STORE_WEB, KEY, "tasks.update", "{\"id\":\"$9\",\"missed\":\"skip\"}", -1, NULL},
 	{STORE_WEB, KEY, "tasks.run", "{\"id\":\"$9\"}", -1, NULL},
 	{STORE_WEB, KEY, "tasks.list", "{}", -1, NULL},
 	{STORE_WEB, KEY, "tasks.get", "{\"id\":\"$9\"}", -1, NULL},

@@ -129,6 +129,9 @@ static int check(struct store *store, const json_t *task, struct yg_err *err)
 		return -1;
 	if (name[0] == '\0')
 		return yg_fail(err, YG_EFORMAT, "name: want a name, have none");
+	if (window_s > 0 && strcmp(kind, "update") != 0)
+		return yg_fail(err, YG_EFORMAT, "window_s: want 0 but for an update, have %lld",
+			(long long)window_s);
 	if (schedule_check(schedule, err) < 0 || check_paths(task, err) < 0)
 		return -1;
 	return check_target(store, target, err) < 0 ? yg_wrap(err, "target") : 0;

@@ -201,6 +201,8 @@ static const struct {
 		"kind: want update, scan or check, have 'rollback'"},
 	{"{\"name\":\"a\",\"schedule\":{\"type\":\"hourly\"},\"missed\":\"cry\"}", YG_EFORMAT,
 		"missed: want run or skip, have 'cry'"},
+	{"{\"name\":\"a\",\"schedule\":{\"type\":\"hourly\"},\"kind\":\"check\",\"window_s\":1}",
+		YG_EFORMAT, "window_s: want 0 but for an update, have 1"},
 	{"{\"name\":\"a\",\"schedule\":{\"type\":\"hourly\"},\"window_s\":86401}", YG_ELIMIT,
 		"window_s: want 0..86400, have 86401"},
 	{"{\"name\":\"a\",\"schedule\":{\"type\":\"hourly\"},\"kind\":\"scan\"}", YG_EFORMAT,
