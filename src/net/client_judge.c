@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/str.h"
 #include "net/client_impl.h"
 #include "net/failure.h"
@@ -244,7 +245,7 @@ static void fill_reply(struct yg_client_call *call)
 		call->date_s ? call->date_s : yg_clock_now_s());
 }
 
-int client_judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
+static int judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 {
 	fill_reply(call);
 	note_address(call);
@@ -267,6 +268,19 @@ int client_judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 	if (status == 304 || (status >= 200 && status < 300) || call->any_status)
 		return 0;
 	return fail(call, code, err);
+}
+
+/* For the ring of this process: what was asked of whom, and what came of it. */
+int client_judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
+{
+	int rc = judge(call, code, err);
+	const struct yg_client_reply *reply = &call->reply;
+	yg_log(YG_LOG_TRACE, "http.done", "%s: %d, %llu bytes, %lld ms, %s%s%s%s%s", call->url,
+		reply->status, (unsigned long long)reply->size,
+		(long long)time_of(call, CURLINFO_TOTAL_TIME_T) / 1000, reply->address,
+		call->client->proxy.host[0] ? " (proxy)" : "", rc < 0 ? ": " : "",
+		rc < 0 ? err->cause : "", rc < 0 && !err->cause[0] ? err->msg : "");
+	return rc;
 }
 
 /* ---- looking again ---- */

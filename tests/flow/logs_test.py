@@ -126,6 +126,7 @@ def test_no_secret_in_logs_and_package(line):
     assert {"status.json", "diagnose.json", "components.json", "events.json", "agent.conf", "iaulogs/iau.log", "iaulogs/TmuDump.txt",
             "ring/parent.log", "ring/session.log", "ring/install.log", "ring/fetch-0.log", "ring/am-0.log", "store.txt",
             "host/os-release", "host/routes-4", "host/resolv.conf", "host/memory", "lib/set.json", "contents.json"} <= set(texts)
+    assert re.search(r"http\.done: https://\S+/metadata/timestamp\.json: \d+, ", texts["ring/fetch-0.log"])
     assert not [n for n in texts if "identity" in n]
     contents = json.loads(texts["contents.json"])
     listed = {f["name"]: f for f in contents["files"]}
