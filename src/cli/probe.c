@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/str.h"
+#include "proto/cause.h"
 #include "proto/word.h"
 
 #define ASK_MS  500    /* between two looks at a test that goes on */
@@ -56,6 +57,19 @@ static void show_step(const struct cli *cli, const json_t *step)
 	(void)putchar('\n');
 }
 
+/* Only what a person can do: nothing happens by itself after a test. */
+static void show_failure(const struct cli *cli, const char *id, const char *detail)
+{
+	const struct yg_cause *cause = yg_cause_find(id);
+	const char *remedy = cause ? yg_cause_remedy(cause, cli->lang) : "";
+	char *line YG_AUTO(mem) = cli_sentence(cli, id, detail, false);
+	(void)fputs("    ", stdout);
+	text_put(line, stdout);
+	(void)printf(" [%s]\n", id);
+	if (*remedy)
+		(void)printf("    %s\n", remedy);
+}
+
 /* What was tested, its steps, and of the one that failed what it means. Returns false when one did. */
 static bool show_target(const struct cli *cli, const json_t *target)
 {
@@ -79,11 +93,7 @@ static bool show_target(const struct cli *cli, const json_t *target)
 		show_step(cli, step);
 		if (json_is_true(json_object_get(step, "ok")))
 			continue;
-		char *line YG_AUTO(mem) = cli_sentence(cli, ask_member(step, "cause"),
-			ask_member(step, "detail"), true);
-		(void)fputs("    ", stdout);
-		text_put(line, stdout);
-		(void)printf(" [%s]\n", ask_member(step, "cause"));
+		show_failure(cli, ask_member(step, "cause"), ask_member(step, "detail"));
 		good = false;
 	}
 	return good;

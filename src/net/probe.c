@@ -92,8 +92,9 @@ static bool resolve(struct run *run, struct yg_resolved *out)
 		(void)yg_fail_cause(&err, YG_EAGAIN, proxy ? "proxy.dns" : cause, "%.200s: %s",
 			host, text);
 	}
-	add_seen(seen, "%s%s", host, out->count ? ": " : "");
-	for (size_t i = 0; i < out->count; i++)
+	const bool literal = out->count == 1 && strcmp(out->list[0].text, host) == 0;
+	add_seen(seen, "%s%s", host, out->count && !literal ? ": " : "");
+	for (size_t i = 0; i < out->count && !literal; i++)
 		add_seen(seen, "%s%s", i ? ", " : "", out->list[i].text);
 	end_step(run, "resolve", seen, err.code ? &err : NULL);
 	return !err.code;
