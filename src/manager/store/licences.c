@@ -79,7 +79,7 @@ static int settle(struct store *store, const char *who, struct yg_err *err)
 	if (store_fact_put(store, "licences", text, err) < 0)
 		return -1;
 	store->next_expiry_s = 0; /* the calendar is another one */
-	if (!before && !who) /* the first look */
+	if (!before && !who)      /* the first look */
 		return 0;
 	size_t i;
 	json_t *item;

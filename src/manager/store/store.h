@@ -170,6 +170,7 @@ int store_command_wake(struct store *store, const char *computer, struct yg_err 
 /* computers.c */
 int store_computer_name(struct store *store, const char *id, char out[208], struct yg_err *err)
 	YG_MUST_CHECK; /* errors YG_EABSENT */
+/* As computers.get shows it. errors  YG_EABSENT */
 int store_computer_get(struct store *store, const char *id, json_t **out, struct yg_err *err)
 	YG_MUST_CHECK;
 /* The state that people see ("Managed (Online)" …), after what it follows from has changed. */
@@ -243,9 +244,9 @@ STORE_OP(op_agents_ca);
 STORE_OP(op_jobs_list);
 STORE_OP(op_jobs_get);
 STORE_OP(op_jobs_create);
+STORE_OP(op_jobs_cancel);
 STORE_OP(op_alerts_list);
 STORE_OP(op_alerts_catalogue);
-STORE_OP(op_jobs_cancel);
 STORE_OP(op_expiry_list);
 STORE_OP(op_ca_issued);
 STORE_OP(op_licences_list);
