@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "manager/store/groups.h"
 #include "manager/store/content.h"
+#include "manager/store/groups.h"
 #include "manager/store/store.h"
 #include "proto/wire.h"
 

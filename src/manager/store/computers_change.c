@@ -134,7 +134,8 @@ static int set_content(struct store *store, const struct store_asker *asker, con
 		return -1;
 	if (changed == 0)
 		return 0;
-	json_t *now YG_AUTO(yg_json) = text ? content_json(text) : json_pack("{s:s}", "mode", "policy");
+	json_t *now YG_AUTO(yg_json) = text ? content_json(text)
+					    : json_pack("{s:s}", "mode", "policy");
 	char *pins YG_AUTO(mem) = json_object_size(json_object_get(now, "pins")) > 0
 		? yg_json_text(json_object_get(now, "pins"))
 		: NULL;
