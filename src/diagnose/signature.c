@@ -44,6 +44,17 @@
 	"ESXi上のすべての仮想マシンの場合: ApplianceのAgentを再起動し、復旧しなければESXiのMuxを"                \
 	"再起動してください (ゲストは停止しません)。"
 
+#define NO_DRIVER_EN                                                                               \
+	"A driver of the virtual machine is not installed, so the machine is not protected from outside."
+#define NO_DRIVER_JA                                                                               \
+	"仮想マシンのドライバがインストールされていないため、エージェントレスの保護が働いていません。"
+#define NO_DRIVER_HELP_EN                                                                           \
+	"Reinstall VMware Tools with Guest Introspection (NSX File Introspection) and restart the " \
+	"virtual machine."
+#define NO_DRIVER_HELP_JA                                                                                     \
+	"Guest Introspection (NSX File Introspection) を含めてVMware Toolsを再インストールし、" \
+	"仮想マシンを再起動してください。"
+
 /* Special ones first: the first row that fits counts. */
 static const struct yg_signature rows[] = {
 	{.words = {"File exists", "copy_file"},
@@ -117,6 +128,14 @@ static const struct yg_signature rows[] = {
 		.cause = "engine.offline",
 		.sentence = {OFFLINE_EN, OFFLINE_JA},
 		.remedy = {OFFLINE_HELP_EN, OFFLINE_HELP_JA}},
+	{.words = {"OpenService FAILED 1060"},
+		.cause = "engine.offline",
+		.sentence = {NO_DRIVER_EN, NO_DRIVER_JA},
+		.remedy = {NO_DRIVER_HELP_EN, NO_DRIVER_HELP_JA}},
+	{.words = {"サービスが見つかりません"},
+		.cause = "engine.offline",
+		.sentence = {NO_DRIVER_EN, NO_DRIVER_JA},
+		.remedy = {NO_DRIVER_HELP_EN, NO_DRIVER_HELP_JA}},
 	{.words = {"untrusted peer"},
 		.cause = "auth.unknown_agent",
 		.remedy = {"If the last heartbeat is recent, the refusal is local: run the command as "

@@ -94,6 +94,9 @@ static const struct row rows[] = {
 		"update.failed", "", "TmuDump.txt", "TmuDump.txt", NULL},
 	{"https://ipv6-iaus.trendmicro.com/iau_server.dll//", "", "", "", "",
 		"The certificate of this source is not checked: its URL ends in //"},
+	{"[SC] EnumQueryServicesStatus:OpenService FAILED 1060:", "engine.offline", "",
+		"VMware Tools", "VMware Tools", NULL},
+	{"サービスが見つかりません", "engine.offline", "", "VMware Tools", "VMware Tools", NULL},
 	/* S3 */
 	{"レベル: エラー\nイベントID: 1001\nイベント: エンジンコマンドの失敗\n説明: 次のエラーにより、"
 	 "エンジンコマンドコードSET_CONFIGは失敗しました: ffffd8ef (unknown error ffffd8ef)。\n",
