@@ -103,29 +103,27 @@ static void once_a_day(void **state)
 	static const char *const zones[] = {"Europe/Berlin", "America/New_York", "Africa/Cairo",
 		"Australia/Lord_Howe", "America/Santiago", "Asia/Tehran", "Pacific/Chatham"};
 	static const char *const times[] = {"00:30", "02:30"};
-	"23:59"
-};
-for (size_t z = 0; z < YG_COUNT(zones); z++) {
-	for (size_t t = 0; t < YG_COUNT(times); t++) {
-		struct yg_err err = {0};
-		json_t *schedule YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:s}", "type", "daily",
-			"at", times[t], "zone", zones[z]);
-		int64_t at = 1767225600 - 43200; /* before 2026 */
-		int64_t before = at;
-		int count = 0;
-		while (at < 1767225600 + 365 * 86400 - 43200) {
-			if (schedule_next(schedule, at, &at, &err) < 0)
-				fail_msg("%s: %s", zones[z], err.msg);
-			assert_true(at > before);
-			assert_true(count == 0 ||
-				(at - before >= 22 * 3600 && at - before <= 26 * 3600));
-			before = at;
-			count++;
+	for (size_t z = 0; z < YG_COUNT(zones); z++) {
+		for (size_t t = 0; t < YG_COUNT(times); t++) {
+			struct yg_err err = {0};
+			json_t *schedule YG_AUTO(yg_json) = json_pack("{s:s, s:s, s:s}", "type",
+				"daily", "at", times[t], "zone", zones[z]);
+			int64_t at = 1767225600 - 43200; /* before 2026 */
+			int64_t before = at;
+			int count = 0;
+			while (at < 1767225600 + 365 * 86400 - 43200) {
+				if (schedule_next(schedule, at, &at, &err) < 0)
+					fail_msg("%s: %s", zones[z], err.msg);
+				assert_true(at > before);
+				assert_true(count == 0 ||
+					(at - before >= 22 * 3600 && at - before <= 26 * 3600));
+				before = at;
+				count++;
+			}
+			if (count < 365 || count > 366)
+				fail_msg("%s %s: %d runs a year", zones[z], times[t], count);
 		}
-		if (count < 365 || count > 366)
-			fail_msg("%s %s: %d runs a year", zones[z], times[t], count);
 	}
-}
 }
 
 static const struct {
