@@ -492,11 +492,19 @@ static void over(void *ctx)
 	case YG_RUN_DONE:
 		return;
 	}
+	/* What it waited for all the time is the reason, not the time. */
+	bool behind = r->run.deadline_ms != 0 &&
+		(r->run.state == YG_RUN_WAITING || r->run.state == YG_RUN_PLAN);
 	yg_timer_stop(r->pause);
 	install_run_helper_end(r);
-	(void)yg_fail_cause(&why, YG_EAGAIN, "update.timeout",
-		"given up after %lld s, with %llu of %llu bytes", (long long)r->limit_s,
-		(unsigned long long)r->done_bytes, (unsigned long long)r->of_bytes);
+	if (behind)
+		(void)yg_fail_cause(&why, YG_EAGAIN, "update.relay_behind",
+			"the relay has not got the content that this update aims at within %lld s",
+			(long long)r->limit_s);
+	else
+		(void)yg_fail_cause(&why, YG_EAGAIN, "update.timeout",
+			"given up after %lld s, with %llu of %llu bytes", (long long)r->limit_s,
+			(unsigned long long)r->done_bytes, (unsigned long long)r->of_bytes);
 	install_run_fail_here(r, &why);
 }
 
