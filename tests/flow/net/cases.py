@@ -3,10 +3,10 @@
 Each fault is made for one computer by its surroundings (lab/); the others keep working.
 """
 import dataclasses
-import os
 import time
 import typing
 
+import site_parts as parts
 from lab import places, proxies, server
 from lab.site import PROXY_NAME, RELAY_NAME, SOURCE_NAME
 
@@ -67,6 +67,19 @@ def relay_firewall(verdict):
 
 def relay_route(kind):
     return lambda lab, at: lab.no_route(at, kind, places.RELAY_FRONT)
+
+
+def older(whose, only=""):
+    """The computer has a newer copy than it is offered."""
+    def fault(lab, at):
+        if at == "manager":
+            lab.look()
+            parts.until("the Manager to know what is newest", lambda: lab.newest() == {"am-pattern": lab.version})
+        else:
+            assert lab.run(at, relays=at == "agent" or None)["outcome"] == "success"
+        lab.release()
+        whose(lab).misbehave(lab.address(at), server.other_repository(lab.old, only))
+    return fault
 
 
 # --- between a computer and the update source
@@ -145,7 +158,7 @@ SOURCE = [
     Case("no HTTP at all", "http.malformed", source(server.body, "garbage")),
     Case("no HTTP on a kept connection", "http.malformed", source(server.body, "garbage", TIMESTAMP)),
     Case("an empty body", "tuf.format", source(server.body, "empty", TIMESTAMP)),
-    Case("random bytes for metadata", "tuf.format", source(server.bytes_instead, lambda b: os.urandom(len(b)), TIMESTAMP)),
+    Case("noise for metadata", "tuf.format", source(server.bytes_instead, lambda b: b"\xfa\x17" * len(b), TIMESTAMP)),
     Case("metadata that somebody changed", "tuf.signature",
          source(server.bytes_instead, lambda b: b.replace(b'"version":', b'"version":9', 1), TIMESTAMP)),
     Case("an object that somebody changed", "content.hash", source(server.bytes_instead, lambda b: b[:-1] + bytes([b[-1] ^ 1]), OBJECTS),
@@ -157,8 +170,11 @@ SOURCE = [
     Case("an empty object", "content.size", source(server.body, "empty", OBJECTS), at=("direct", "relay")),
     Case("a page of another length for an object", "content.size", source(server.bytes_instead, lambda b: b"sorry\n", OBJECTS),
          at=("direct", "relay")),
-    Case("one byte a second", "update.timeout", source(server.body, "drip", OBJECTS), at=("direct", "relay"),
-         gives_up=("limit_s",)),
+    Case("an older copy of the repository", "tuf.rollback",
+         older(lambda lab: lab.source)),
+    Case("an older timestamp only", "tuf.rollback", older(lambda lab: lab.source, TIMESTAMP)),
+    Case("one byte a second", "net.slow", source(server.body, "drip", OBJECTS), at=("direct", "relay"),
+         gives_up=("timeout_s",)),
 ]
 
 # --- between an agent and its relay
@@ -194,6 +210,7 @@ RELAY = [
     at_relay("an object is not there", "content.missing", relay(server.says, "404 Not Found", only=OBJECTS)),
     at_relay("metadata that somebody changed", "tuf.signature",
          relay(server.bytes_instead, lambda b: b.replace(b'"version":', b'"version":9', 1), TIMESTAMP)),
+    at_relay("an older copy of the repository", "update.relay_behind", older(lambda lab: lab.relay_front), gives_up=("limit_s",)),
     at_relay("an endless body", "http.too_large", relay(server.body, "endless", TIMESTAMP)),
 ]
 

@@ -66,8 +66,9 @@ def computer_fails(lab, name, case, wanted, relays=None, log=None, judged=None):
     """One update fails of the case's fault. `wanted`: the events that tell of it; `log`: another than the update's.
     `judged`: what is true of a scan, when it is not that all is found."""
     agent = lab.agents[name]
-    since, live = last_event(lab), agent.lib()
+    since = last_event(lab)
     case.fault(lab, name)
+    live = agent.lib()
     result = lab.run(name, relays)
     assert result["outcome"] == "failed", result
     told = _told(case, result)
@@ -119,11 +120,12 @@ def computer_is_well(lab, name, relays=None):
 
 
 def manager_fails(lab, case):
-    newest, since = lab.newest(), last_event(lab)
+    since = last_event(lab)
     case.fault(lab, "manager")
+    newest = lab.newest()
     lab.look()
     parts.until("the Manager to have looked", lambda: [
-        e for e in lab.manager.events(limit=20) if e["seq"] > since and e["id"] in (CHECK_FAILED, NEWER)], lab_site.HANG)
+        e for e in lab.manager.events(limit=20) if e["seq"] > since and e["id"] == CHECK_FAILED], lab_site.HANG)
     failure = lab.failed_look()
     assert failure, lab.newest()
     told = _told(case, failure)

@@ -3,6 +3,7 @@ import contextlib
 import functools
 import json
 import pathlib
+import shutil
 import ssl
 
 import pytest
@@ -13,7 +14,7 @@ from . import certs, disks, names, places, proxies, server
 KNOWN = {"Test.One": b"the first file that must be found\n"}
 SOURCE_NAME, RELAY_NAME, PROXY_NAME = "updates.lab", "relay.lab", "proxy.lab"
 # What the settings bound a try with; short, so that giving up is quick.
-LIMITS = {"tries": 1, "timeout_s": 2, "connect_s": 2, "limit_s": 10}
+LIMITS = {"tries": 1, "timeout_s": 2, "connect_s": 2, "limit_s": 20}
 FAILURES = 2  # in a row are an alert
 HANG = 60  # seconds: nothing takes so long
 
@@ -62,6 +63,8 @@ class Lab(contextlib.ExitStack):
             self.settled("direct", lambda have: have["relays"] == [])
         self.mend()
         self.prove()
+        self.old = self.folder / "old"  # the repository as it was when all began
+        shutil.copytree(self.publisher.repository, self.old)
 
     def _state(self, name):
         return self.folder / "s" / name / f"var/opt/yagura/{'manager' if name == 'manager' else 'agent'}"
