@@ -60,8 +60,12 @@ struct yg_client_call {
 	char encoding[32];  /* Content-Encoding that we cannot use */
 	char location[256]; /* of a redirect */
 	bool large, page, ahead, endless;
-	char tried[64];                     /* the last address, "10.0.0.5 port 4122" */
-	int64_t since_ms, heard_ms;         /* begun; something came */
+	char tried[64];             /* the last address, "10.0.0.5 port 4122" */
+	int64_t since_ms, heard_ms; /* begun; something came */
+	int64_t ready_ms;           /* the request could be sent; 0: not yet */
+	int64_t window_ms;          /* the speed is measured since, from window_bytes on */
+	curl_off_t window_bytes;
+	bool stalled, slow; /* it was given up because nothing came, or next to nothing */
 	const struct yg_resolved *resolved; /* of the name that did not */
 	char words[CURL_ERROR_SIZE];
 };
@@ -90,6 +94,8 @@ CURLcode client_take_tls(CURL *easy, void *ssl_ctx, void *arg);
 curl_socket_t client_take_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 size_t client_take_header(char *line, size_t size, size_t count, void *arg);
 size_t client_take_body(char *data, size_t size, size_t count, void *arg);
+int client_take_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+	curl_off_t up);
 void client_take_anew(struct yg_client_call *call); /* forget what was seen */
 
 /* client_judge.c */

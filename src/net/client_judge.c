@@ -159,13 +159,6 @@ static bool is_proxys_tls(const struct yg_client_call *call)
 		(has_tunnel(call) || time_of(call, CURLINFO_APPCONNECT_TIME_T) == 0);
 }
 
-/* What came was not nothing, but next to it. */
-static bool is_slow(const struct yg_client_call *call)
-{
-	int64_t silent_ms = yg_clock_mono_ms() - call->heard_ms;
-	return call->reply.size > 0 && silent_ms < (int64_t)call->idle_s * 800;
-}
-
 static void add_page(const struct yg_client_call *call, struct yg_failure *seen,
 	char title[YG_PAGE_TITLE])
 {
@@ -221,7 +214,7 @@ static int fail(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 		.endless = call->endless,
 		.max = call->max,
 		.size = call->large ? call->max + 1 : call->reply.size,
-		.slow = is_slow(call),
+		.slow = call->slow,
 		.waited_ms = (uint32_t)(yg_clock_mono_ms() - call->since_ms),
 		.want_peer = wanted_peer(client->tls),
 	};
@@ -261,6 +254,8 @@ static int judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 	/* Enough was read of what is only looked at. */
 	if (code == CURLE_WRITE_ERROR && call->swallowed > 0 && !call->endless)
 		code = CURLE_OK;
+	if (code == CURLE_ABORTED_BY_CALLBACK && (call->stalled || call->slow))
+		code = CURLE_OPERATION_TIMEDOUT;
 	bool page = call->page ||
 		(call->content && status == 200 && strcmp(call->reply.type, "text/html") == 0);
 	if (code != CURLE_OK || call->large || page)

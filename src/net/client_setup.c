@@ -123,7 +123,8 @@ static void set_limits(struct yg_client_call *call, const struct yg_client_reque
 		(long)(request->connect_ms ? request->connect_ms : CONNECT_MS));
 	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
 		(long)(request->deadline_ms ? request->deadline_ms : DEADLINE_MS));
-	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)CLIENT_RATE_MIN);
+	/* It is also what makes curl ask client_take_progress once a second. */
+	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)call->idle_s);
 	(void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 128L << 10);
 }
@@ -138,6 +139,9 @@ static void set_callbacks(struct yg_client_call *call)
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, client_take_body);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+	(void)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, client_take_progress);
+	(void)curl_easy_setopt(easy, CURLOPT_XFERINFODATA, call);
+	(void)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 }
 

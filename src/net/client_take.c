@@ -29,6 +29,9 @@ void client_take_anew(struct yg_client_call *call)
 	call->tried[0] = call->words[0] = 0;
 	call->resolved = NULL;
 	call->since_ms = call->heard_ms = yg_clock_mono_ms();
+	call->ready_ms = call->window_ms = 0;
+	call->window_bytes = 0;
+	call->stalled = call->slow = false;
 }
 
 /* ---- TLS ---- */
@@ -354,4 +357,44 @@ size_t client_take_body(char *data, size_t size, size_t count, void *arg)
 		return 0;
 	call->reply.size += len;
 	return all;
+}
+
+/* ---- time ---- */
+
+static bool is_ready(struct yg_client_call *call, int64_t now_ms)
+{
+	curl_off_t us = 0;
+	(void)curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	if (call->ready_ms == 0 && us > 0)
+		call->ready_ms = now_ms;
+	return call->ready_ms > 0;
+}
+
+/* curl asks about once a second. Its own check of the speed averages over five seconds, which is long where somebody
+ * has set two. Until the request is sent the time to connect counts instead.
+ */
+int client_take_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+	curl_off_t up)
+{
+	struct yg_client_call *call = arg;
+	const int64_t now_ms = yg_clock_mono_ms();
+	const int64_t idle_ms = (int64_t)call->idle_s * 1000;
+	const curl_off_t moved = down + up;
+	(void)down_all;
+	(void)up_all;
+	if (!is_ready(call, now_ms))
+		return 0;
+	int64_t last_ms = call->heard_ms > call->ready_ms ? call->heard_ms : call->ready_ms;
+	if (moved == 0 || call->window_ms == 0) {
+		call->window_ms = moved ? now_ms : 0;
+		call->window_bytes = moved;
+	} else if (now_ms - call->window_ms >= idle_ms) {
+		call->slow = moved > call->window_bytes &&
+			moved - call->window_bytes < (curl_off_t)call->idle_s * CLIENT_RATE_MIN;
+		last_ms = moved > call->window_bytes ? now_ms : last_ms;
+		call->window_ms = now_ms;
+		call->window_bytes = moved;
+	}
+	call->stalled = now_ms - last_ms >= idle_ms;
+	return call->slow || call->stalled;
 }
