@@ -229,8 +229,9 @@ def proxy(port, user="", password="", kind="http", host=PROXY_NAME, squid=False,
     def fault(lab, at):
         if squid:
             lab.need_squid()
-        for name, value in ours.items():
-            setattr(lab.our_proxy, name, value)
+        else:
+            for name, value in ours.items() or [("wrong", None)]:
+                setattr(lab.our_proxy, name, value)
         lab.proxy(at, f"{kind}://{host}:{port}", user, password)
     return fault
 

@@ -113,7 +113,8 @@ def last_alert(lab, name):
 
 
 def computer_is_well(lab, name, relays=None):
-    assert lab.run(name, relays)["outcome"] == "success"
+    result = lab.run(name, relays)
+    assert result["outcome"] == "success", result
     agent = lab.agents[name]
     assert agent.components() == {"am-pattern": lab.version}
     assert found(agent) == ["Test.One"]
