@@ -15,17 +15,21 @@ class Names:
         self.names, self.rules, self.asked = dict(names), {}, []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, 53))
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.closing = False
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self):
         while True:
             try:
                 question, client = self.socket.recvfrom(2048)
+                if self.closing:
+                    return
                 answer = self._answer(question, client[0])
                 if answer:
                     self.socket.sendto(answer, client)
             except OSError:
-                if self.socket.fileno() < 0:
+                if self.closing:
                     return
             except (IndexError, struct.error, UnicodeDecodeError):
                 pass  # not a question
@@ -51,4 +55,9 @@ class Names:
         return (question[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, 1 if records else 0, 0, 0) + section + records)
 
     def close(self):
+        """A socket that somebody waits at keeps its address: the one who waits has to go first."""
+        self.closing = True
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"", self.socket.getsockname())
+        self.thread.join(5)
         self.socket.close()
