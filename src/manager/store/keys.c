@@ -21,6 +21,17 @@ static int refused(struct yg_err *err)
 	return yg_fail_cause(err, YG_EUNTRUSTED, "auth.key", "the API key is not valid");
 }
 
+/* Written at the next tick: who only asks is answered also while nothing can be written. */
+static int note_used(struct store *store, const char *id, struct yg_err *err)
+{
+	if (!store->keys_used)
+		store->keys_used = json_object();
+	if (json_object_get(store->keys_used, id) ||
+		json_object_set_new(store->keys_used, id, json_integer(store->clock_s)) == 0)
+		return 0;
+	return yg_fail(err, YG_ESYSTEM, "out of memory");
+}
+
 int store_key_auth(struct store *store, const char *text, struct store_asker *asker,
 	struct yg_err *err)
 {
@@ -49,8 +60,23 @@ int store_key_auth(struct store *store, const char *text, struct store_asker *as
 	(void)snprintf(asker->name, sizeof(asker->name), "%s", yg_rows_text(rows, 2));
 	if (!yg_rows_null(rows, 3) && yg_rows_int(rows, 3) > store->clock_s - USED_S)
 		return 0;
-	return yg_db_exec(store->db, "UPDATE keys SET last_used = $2 WHERE id = $1",
-		YG_DB_ARGS(yg_db_text(id), yg_db_int(store->clock_s)), NULL, err);
+	return note_used(store, id, err);
+}
+
+int store_keys_tick(struct store *store, struct yg_err *err)
+{
+	const char *id;
+	json_t *when;
+	json_object_foreach(store->keys_used, id, when)
+	{
+		if (yg_db_exec(store->db, "UPDATE keys SET last_used = $2 WHERE id = $1",
+			    YG_DB_ARGS(yg_db_text(id), yg_db_int(json_integer_value(when))), NULL,
+			    err) < 0)
+			return -1;
+	}
+	json_decref(store->keys_used);
+	store->keys_used = NULL;
+	return 0;
 }
 
 static json_t *key_json(const struct yg_rows *rows)

@@ -339,6 +339,7 @@ void store_tick(struct store *store)
 	step(store, "store.licences", store_licences_tick);
 	step(store, "store.expiry", store_expiry_tick);
 	step(store, "store.alerts", store_alerts_tick);
+	step(store, "store.keys", store_keys_tick);
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {
 		store->next_clean_s = now + 3600;

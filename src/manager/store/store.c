@@ -164,6 +164,7 @@ void store_free(struct store *store)
 	if (!store)
 		return;
 	json_decref(store->wake);
+	json_decref(store->keys_used);
 	yg_seal_free(store->seal);
 	json_decref(store->site);
 	yg_db_free(store->db);

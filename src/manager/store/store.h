@@ -48,24 +48,25 @@ struct store {
 	struct yg_db *db;
 	store_notify *notify;
 	void *notify_ctx;
-	store_outside *outside; /* what the parent knows, for a diagnostic package; NULL: nobody does */
+	store_outside *outside; /* the parent's knowledge, for a diagnostic package; NULL: none */
 	void *outside_ctx;
 	struct yg_seal *seal; /* of settings that are secret, owned; NULL: they cannot be set */
 	bool told_seal;       /* said once that a secret cannot be opened */
-	int state_fd; /* the folder of the Manager, borrowed; 0: not known */
+	int state_fd;         /* the folder of the Manager, borrowed; 0: not known */
 	json_t *site; /* names, ports and database of this Manager (diagnose/plan.h), owned; NULL: not known */
 	int64_t clock_s; /* of this operation; a test may set now_s */
 	int64_t now_s;   /* 0: the system's clock */
 	int migration;
 	char manager_id[40];
-	json_t *wake;         /* agents with new commands in this transaction: {"id": true} */
-	int64_t started_s;    /* this process began */
-	bool has_content;     /* the content role is there */
-	bool running;         /* jobs run: the clock matters more */
-	int64_t refused_s[4]; /* when somebody turned away was last an event, by kind */
-	bool check_content;   /* ask the content role after this transaction */
-	json_t *tests;        /* what else it is asked then: [{id, what}]; NULL: nothing */
-	int64_t next_clean_s; /* when old events are looked for next */
+	json_t *wake;          /* agents with new commands in this transaction: {"id": true} */
+	int64_t started_s;     /* this process began */
+	bool has_content;      /* the content role is there */
+	bool running;          /* jobs run: the clock matters more */
+	int64_t refused_s[4];  /* when somebody turned away was last an event, by kind */
+	bool check_content;    /* ask the content role after this transaction */
+	json_t *tests;         /* what else it is asked then: [{id, what}]; NULL: nothing */
+	json_t *keys_used;     /* {API key's id: when}, until it is written; owned; NULL: none */
+	int64_t next_clean_s;  /* when old events are looked for next */
 	int64_t next_alerts_s; /* when computers are looked at for alerts next */
 	int64_t next_expiry_s; /* when the calendar of what expires is looked at next */
 };
@@ -192,6 +193,9 @@ int store_component_was_newest(struct store *store, const char *set, bool *out, 
 int store_key_auth(struct store *store, const char *text, struct store_asker *asker,
 	struct yg_err *err) YG_MUST_CHECK;
 
+/* Write when keys were used last. errors  those of db/ */
+int store_keys_tick(struct store *store, struct yg_err *err) YG_MUST_CHECK;
+
 /* policies.c */
 int store_policy_default(struct store *store, char out[40], struct yg_err *err) YG_MUST_CHECK;
 int store_policy_ensure(struct store *store, struct yg_err *err) YG_MUST_CHECK;
@@ -215,6 +219,8 @@ int store_job_sent(struct store *store, const char *computer, const char *job, s
 	YG_MUST_CHECK;
 /* The computer is deleted: its open parts end. */
 int store_job_forget(struct store *store, const char *computer, struct yg_err *err) YG_MUST_CHECK;
+/* It is a relay no more: its parts as one end, and jobs go on without it. */
+int store_job_no_relay(struct store *store, const char *computer, struct yg_err *err) YG_MUST_CHECK;
 /* The content role has reported: nobody waits for it any more. */
 int store_job_checked(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 int store_jobs_tick(struct store *store, struct yg_err *err) YG_MUST_CHECK;

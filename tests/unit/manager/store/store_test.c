@@ -143,6 +143,18 @@ static void who_may_what(void **state)
 	person_fails(&world, "keys.delete", json_pack("{s:s}", "id", id), YG_EFORMAT, message);
 }
 
+/* Who only asks is answered without a write; when a key was used is written by the clock. */
+static void key_used(void **state)
+{
+	WORLD(world);
+	for (int ticked = 0; ticked < 2; ticked++) {
+		json_t *list YG_AUTO(yg_json) = person(&world, "keys.list", NULL);
+		const json_t *first = json_array_get(json_object_get(list, "items"), 0);
+		assert_int_equal(json_is_string(json_object_get(first, "last_used")), ticked);
+		store_tick(world.store);
+	}
+}
+
 static void secrets(void **state)
 {
 	WORLD(world);
@@ -1243,6 +1255,7 @@ int main(void)
 		cmocka_unit_test(documented),
 		BOTH(first_start),
 		BOTH(who_may_what),
+		BOTH(key_used),
 		BOTH(secrets),
 		BOTH(activation),
 		BOTH(certificates),
