@@ -249,27 +249,33 @@ static void choose(struct yg_run *run)
 		fail_here(run, &why);
 }
 
-/* Nobody has to have what another relay has already. */
+/* Nobody has to have what another relay has already; nor does one say for how long it is waited for. */
 static void await(struct yg_run *run)
 {
+	struct yg_err why = {0};
 	int64_t now = run->ops->now_ms(run->ctx);
 	if (run->deadline_ms == 0)
 		run->deadline_ms = now + run->limits.wait_ms;
 	run->tried = 0; /* it answers */
+	const char *who = run->limits.relays == 1 ? "the relay has not got" : "no relay has got";
 	if (now < run->deadline_ms) {
 		bool round = ++run->behind >= run->limits.relays;
 		int64_t pause = round ? run->limits.poll_ms : 0;
 		int64_t wait = turn(run, true, (uint32_t)run->source + 1);
 		if (round)
 			run->behind = 0;
-		run->ops->pause(run->ctx, wait > pause ? wait : pause);
-		return;
+		if (wait <= run->limits.patience_ms && wait < run->deadline_ms - now) {
+			run->ops->pause(run->ctx, wait > pause ? wait : pause);
+			return;
+		}
+		(void)yg_fail_cause(&why, YG_EAGAIN, "update.relay_behind",
+			"%s the content that this update aims at, and it may be asked again in %lld s",
+			who, (long long)(wait / 1000));
+	} else {
+		(void)yg_fail_cause(&why, YG_EAGAIN, "update.relay_behind",
+			"%s the content that this update aims at within %lld s", who,
+			(long long)(run->limits.wait_ms / 1000));
 	}
-	struct yg_err why = {0};
-	(void)yg_fail_cause(&why, YG_EAGAIN, "update.relay_behind",
-		"%s has not got the content that this update aims at within %lld s",
-		run->limits.relays == 1 ? "the relay" : "none of the relays",
-		(long long)(run->limits.wait_ms / 1000));
 	consider(run, &why);
 	why = run->err;
 	if (!leave_relays(run))

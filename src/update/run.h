@@ -20,7 +20,7 @@
  *     behind (NOT_YET)   the next relay at once; when none has the set, all again after poll_ms, until wait_ms
  *                        are over. Then the sources, or failure
  *     "not before"       (Retry-After) one that said so is passed over until then. When nobody else is left
- *                        it is waited for, unless that is longer than patience_ms
+ *                        it is waited for, unless that is longer than patience_ms, or than the rest of wait_ms
  *
  * The failure of a run that tried several is the one of the source that got furthest (yg_run_rank): a relay
  * that is switched off hides nothing of what the source said. Of equals, the last one.

@@ -45,6 +45,12 @@ static void answer(struct world *w)
 	case 'n':
 		taken = yg_run_step(&w->run, YG_RUN_NOT_YET, NULL);
 		break;
+	case 'b': /* behind, and says when it may be asked again */
+		(void)yg_fail_cause(&err, YG_EAGAIN, "http.busy", "source %zu is being filled",
+			w->run.source);
+		err.retry_s = w->retry_s;
+		taken = yg_run_step(&w->run, YG_RUN_NOT_YET, &err);
+		break;
 	case 'h':
 		taken = yg_run_step(&w->run, YG_RUN_HELD, NULL);
 		break;
@@ -329,6 +335,43 @@ static void nobody_is_waited_for_longer_than_patience_has(void **state)
 	}
 }
 
+/* Nor for a relay that is behind, for longer than it may be. */
+static void a_relay_that_is_behind_does_not_say_how_long_it_is_waited_for(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		size_t relays, sources;
+		const char *script;
+		uint32_t retry_s;
+		const char *story, *msg;
+	} cases[] = {
+		{"the source", 1, 1, "..bs.", 86400, "licence snapshot +0 plan0 +0 plan1 close",
+			""},
+		{"no other", 1, 0, "..b.", 86400, "licence snapshot +0 plan0 close",
+			"the relay has not got the content that this update aims at, and it may be asked "
+			"again in 86400 s"},
+		{"another relay", 2, 0, "..bns.", 86400,
+			"licence snapshot +0 plan0 +0 plan1 +3000 plan1 close", ""},
+		{"in time", 1, 1, "..bs.", 5, "licence snapshot +0 plan0 +5000 plan0 close", ""},
+		{"in time, then not", 1, 1, "..bbs.", 6,
+			"licence snapshot +0 plan0 +6000 plan0 +0 plan1 close", ""},
+		{"none of them in time", 2, 0, "..bb.", 3600,
+			"licence snapshot +0 plan0 +0 plan1 close",
+			"no relay has got the content that this update aims at, and it may be asked again "
+			"in 3600 s"},
+	};
+	for (size_t i = 0; i < YG_COUNT(cases); i++) {
+		struct world w;
+		begin(&w, cases[i].relays, cases[i].sources, cases[i].script);
+		w.retry_s = cases[i].retry_s;
+		walk_on(&w);
+		if (strcmp(w.story, cases[i].story) != 0)
+			fail_msg("%s:\nwant %s\nhave %s", cases[i].name, cases[i].story, w.story);
+		assert_string_equal(w.run.err.msg, cases[i].msg);
+	}
+}
+
 /* What an earlier run was told holds for this one. */
 static void a_source_is_left_alone_from_run_to_run(void **state)
 {
@@ -423,6 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(walks_every_path),
 		cmocka_unit_test(nobody_is_waited_for_longer_than_patience_has),
+		cmocka_unit_test(a_relay_that_is_behind_does_not_say_how_long_it_is_waited_for),
 		cmocka_unit_test(a_source_is_left_alone_from_run_to_run),
 		cmocka_unit_test(says_how_far_an_attempt_got),
 		cmocka_unit_test(late_answers_change_nothing),
