@@ -174,6 +174,11 @@ int op_agents_heartbeat(struct store *store, const struct store_asker *asker, co
 	if ((relay != before.relay || moved) && store_command_all(store, "settings", "", err) < 0)
 		return -1;
 
+	/* Nothing fails that is not there. */
+	if (before.relay && !relay &&
+		store_alert_well(store, "relay_failed", asker->id, "settings", err) < 0)
+		return -1;
+
 	json_t *update = json_object_get(status, "update");
 	if (json_is_object(update) && store_job_progress(store, asker->id, update, err) < 0)
 		return -1;

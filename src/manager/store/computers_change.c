@@ -112,7 +112,10 @@ static int set_relay(struct store *store, const struct store_asker *asker, const
 			    : want == 0 ? 20021
 					: 20025,
 		    id, NULL, json_pack("{s:s, s:s}", "computer", name, "who", asker->name),
-		    err) < 0)
+		    err) < 0 ||
+		(want == 0 &&
+			(store_job_no_relay(store, id, err) < 0 ||
+				store_alert_well(store, "relay_failed", id, "settings", err) < 0)))
 		return -1;
 	return want == 0 && was != 0
 		? store_command_all(store, "settings", "", err)
@@ -226,18 +229,20 @@ int op_computers_delete(struct store *store, const struct store_asker *asker, co
 	int64_t relay = 0;
 	if (yg_json_str(args, "id", 64, &id, err) < 0 ||
 		store_computer_name(store, id, name, err) < 0 ||
-		store_job_forget(store, id, err) < 0 || store_alerts_forget(store, id, err) < 0 ||
 		yg_db_number(store->db, "SELECT relay FROM computers WHERE id = $1",
 			YG_DB_ARGS(yg_db_text(id)), &relay, err) < 0)
+		return -1;
+	/* First of all: a job does not wait for a relay that is deleted. */
+	if (yg_db_exec(store->db,
+		    "UPDATE computers SET deleted = 1, online = 0, relay = 0 WHERE id = $1",
+		    YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
+		store_job_forget(store, id, err) < 0 || store_alerts_forget(store, id, err) < 0)
 		return -1;
 	if (yg_db_exec(store->db, "UPDATE certificates SET revoked = 1 WHERE computer = $1",
 		    YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 		yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1",
 			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
 		yg_db_exec(store->db, "DELETE FROM computer_components WHERE computer = $1",
-			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0 ||
-		yg_db_exec(store->db,
-			"UPDATE computers SET deleted = 1, online = 0, relay = 0 WHERE id = $1",
 			YG_DB_ARGS(yg_db_text(id)), NULL, err) < 0)
 		return -1;
 	if (store_event(store, 708, id, NULL,

@@ -160,27 +160,54 @@ int store_job_policy_failed(struct store *store, const char *computer, const cha
 	return end_policy(store, computer, &bad, err);
 }
 
-int store_job_forget(struct store *store, const char *computer, struct yg_err *err)
+/* Open parts end, since the computer is none that could do them. part: "relay", or "" for both. */
+static int end_open(struct store *store, const char *computer, const char *part, struct yg_err *err)
 {
-	json_t *refs YG_AUTO(yg_json) = NULL;
-	if (store_texts(store,
-		    "SELECT CASE WHEN r.part = 'relay' THEN coalesce(r.ref, j.relay_ref) ELSE j.id END FROM job_computers r JOIN "
-		    "jobs j ON j.id = r.job WHERE r.computer = $1 AND r.final = 0",
-		    YG_DB_ARGS(yg_db_text(computer)), &refs, err) < 0)
+	json_t *list YG_AUTO(yg_json) = json_array();
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	if (yg_db_query(store->db,
+		    "SELECT job, part FROM job_computers WHERE computer = $1 AND final = 0 AND ($2 = '' OR part "
+		    "= $2) ORDER BY part, job",
+		    YG_DB_ARGS(yg_db_text(computer), yg_db_text(part)), &rows, err) < 0)
+		return -1;
+	int more;
+	while ((more = yg_rows_next(rows, err)) > 0)
+		if (store_add(list,
+			    json_pack("[s, b]", yg_rows_text(rows, 0),
+				    strcmp(yg_rows_text(rows, 1), "relay") == 0),
+			    err) < 0)
+			return -1;
+	if (more < 0)
 		return -1;
 	const struct job_result gone = {"cancelled", "job.cancelled", "", NULL, false};
 	size_t i;
-	json_t *ref;
-	json_array_foreach(refs, i, ref)
+	json_t *item;
+	json_array_foreach(list, i, item)
 	{
 		struct job job YG_AUTO(job) = {0};
-		struct job_part part = {0};
-		if (job_part_find(store, computer, json_string_value(ref), &job, &part, err) < 0 ||
-			job_part_end(store, &job, &part, &gone, err) < 0 ||
-			job_advance(store, job.id, err) < 0)
+		struct job_part its = {0};
+		const char *id = json_string_value(json_array_get(item, 0));
+		bool relay = json_is_true(json_array_get(item, 1));
+		if (job_load(store, id, &job, err) < 0 ||
+			job_part_load(store, id, computer, relay, &its, err) < 0 ||
+			job_part_end(store, &job, &its, &gone, err) < 0)
 			return -1;
 	}
+	/* All of them first: no job sends it for what is to end here. */
+	json_array_foreach(list, i,
+		item) if (job_advance(store, json_string_value(json_array_get(item, 0)), err) <
+		0) return -1;
 	return 0;
+}
+
+int store_job_forget(struct store *store, const char *computer, struct yg_err *err)
+{
+	return end_open(store, computer, "", err);
+}
+
+int store_job_no_relay(struct store *store, const char *computer, struct yg_err *err)
+{
+	return end_open(store, computer, "relay", err);
 }
 
 int store_job_checked(struct store *store, struct yg_err *err)

@@ -94,7 +94,9 @@ int job_begin_agents(struct store *store, const struct job *job, const char *gro
 	return 0;
 }
 
-/* What the part of a group's relays has come to. */
+/* What the part of a group's relays has come to. Who is a relay no more does not count: those that it served take
+ * from others now.
+ */
 struct relays {
 	int64_t all, open, open_online, good;
 	char cause[YG_ERR_CAUSE_MAX], name[208]; /* of one that failed */
@@ -116,7 +118,7 @@ static int count_relays(struct store *store, const struct job *job, const char *
 	if (yg_db_query(store->db,
 		    "SELECT r.state, r.final, c.online, r.cause, r.sentence, r.detail, c.name FROM job_computers r "
 		    "JOIN computers c ON c.id = r.computer WHERE r.job = $1 AND r.part = 'relay' AND r.in_group = "
-		    "$2 ORDER BY c.name, c.id",
+		    "$2 AND c.deleted = 0 AND coalesce(c.relay_on, 1) <> 0 ORDER BY c.name, c.id",
 		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(group)), &rows, err) < 0)
 		return -1;
 	int more;

@@ -212,6 +212,32 @@ static void engine(void **state)
 	want(&world, "standing", "");
 }
 
+/* A relay that fails, and then is no relay any more: the alert ends with it. */
+static void no_relay_any_more(void **state)
+{
+	WORLD(world);
+	struct agent relay;
+	activate(&world, &relay, "relay1", true);
+	relay.version = 1;
+	for (int i = 0; i < 2; i++) {
+		for (int k = 0; k < 3; k++)
+			ended(&world, &relay, true, "failed", "net.dns");
+		beat(&world, &relay);
+		want(&world, "standing", "relay_failed");
+		relay.relay = i > 0;
+		if (i > 0) /* the Manager decides, not the relay */
+			json_decref(person(&world, "computers.update",
+				json_pack("{s:s, s:b}", "id", relay.id, "relay_on", 0)));
+		beat(&world, &relay);
+		want(&world, "standing", "");
+		relay.relay = true;
+		beat(&world, &relay);
+		ended(&world, &relay, true, "failed", "net.dns"); /* counted anew */
+		want(&world, "standing", "");
+		ended(&world, &relay, true, "success", "");
+	}
+}
+
 static void tick(struct world *world, int64_t seconds)
 {
 	world->store->now_s += seconds;
@@ -330,6 +356,7 @@ int main(void)
 		BOTH(every_cause),
 		BOTH(sequences),
 		BOTH(engine),
+		BOTH(no_relay_any_more),
 		BOTH(silence),
 		BOTH(whole_installation),
 		BOTH(lists),

@@ -598,12 +598,65 @@ static void old_jobs_go(void **state)
 		message);
 }
 
+/* A relay that is no relay any more is neither waited for nor a failure of those it served: they take from the
+ * group above, as they would in a job made now. Its part has an end of its own.
+ */
+static void relay_leaves(void **state)
+{
+	static const struct {
+		const char *what;
+		bool deleted, answered;
+	} rows[] = {
+		{"switched off", false, false},
+		{"switched off after its answer", false, true},
+		{"deleted", true, false},
+	};
+	WORLD(world);
+	struct tree tree;
+	plant(&world, &tree);
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		char ref[40];
+		char other[40];
+		int seq = (int)(10 * i) + 1;
+		json_t *job YG_AUTO(yg_json) = update_of(&world, &tree.branch_web, NULL);
+		const char *id = text(job, "id");
+		command_job(&world, &tree.relay, "update.relay", ref);
+		result(&world, &tree.relay, seq, ref, "success", "", NULL);
+		command_job(&world, &tree.branch_relay, "update.relay", other);
+		if (rows[i].answered)
+			result(&world, &tree.branch_relay, seq, other, "success", "", NULL);
+		else
+			no_command(&world, &tree.branch_web, "update");
+		if (rows[i].deleted)
+			json_decref(person(&world, "computers.delete",
+				json_pack("{s:s}", "id", tree.branch_relay.id)));
+		else
+			json_decref(person(&world, "computers.update",
+				json_pack("{s:s, s:b}", "id", tree.branch_relay.id, "relay_on",
+					0)));
+		store_tick(world.store);
+		want_group(&world, id, 1, "branch", "ready", "");
+		command_job(&world, &tree.branch_web, "update", ref);
+		assert_string_equal(ref, id);
+		result(&world, &tree.branch_web, seq, id, "success", "", NULL);
+		want_job(&world, id, "done", "success");
+		if (rows[i].deleted)
+			continue;
+		/* What it says afterwards changes nothing. */
+		result(&world, &tree.branch_relay, seq + 1, other, "failed", "net.dns", NULL);
+		want_job(&world, id, "done", "success");
+		json_decref(person(&world, "computers.update",
+			json_pack("{s:s, s:b}", "id", tree.branch_relay.id, "relay_on", 1)));
+		beat(&world, &tree.branch_relay);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {BOTH(groups_in_turn), BOTH(groups_needed),
 		BOTH(groups_fail), BOTH(relay_told_once), BOTH(silent_group), BOTH(relay_behind),
 		BOTH(progress), BOTH(cancelling), BOTH(cancelling_joined),
 		BOTH(deadline_after_a_restart), BOTH(result_not_kept), BOTH(spread),
-		BOTH(spread_and_a_person), BOTH(old_jobs_go)};
+		BOTH(spread_and_a_person), BOTH(old_jobs_go), BOTH(relay_leaves)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
