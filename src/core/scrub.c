@@ -141,18 +141,28 @@ static void keep_but(struct scrub *s, size_t n)
 	}
 }
 
+/* The '@' that ends "user:password"; NULL: there is none. A password may have signs that end an address in a
+ * text (RFC 3986, 3.2.1), and others that somebody forgot to encode.
+ */
+static const char *userinfo_end(const struct scrub *s)
+{
+	size_t authority = until(s, "/?# \"'<>\\,;)");
+	size_t longest = until(s, "/ \"<>\\");
+	if (memchr(here(s), ':', authority))
+		authority = longest;
+	return memrchr(here(s), '@', authority);
+}
+
 /* "://user:password@host": the part before the last '@' of the authority. */
 static bool address(struct scrub *s)
 {
 	if (left(s) < 4 || memcmp(here(s), "://", 3) != 0)
 		return false;
 	keep(s, 3);
-	size_t authority = until(s, "/?# \"'<>\\,;)");
-	const char *at = memrchr(here(s), '@', authority);
+	const char *at = userinfo_end(s);
 	if (!at)
 		return true;
-	size_t userinfo = (size_t)(at - here(s));
-	const char *colon = memchr(here(s), ':', userinfo);
+	const char *colon = memchr(here(s), ':', (size_t)(at - here(s)));
 	if (colon)
 		keep_but(s, (size_t)(colon + 1 - here(s)));
 	hide(s, (size_t)(s->text + s->at < at ? at - here(s) : 0));

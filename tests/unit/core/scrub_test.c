@@ -16,6 +16,11 @@ static const struct {
 } rows[] = {
 	{"an address with a password", "GET http://joe:pa:ss@proxy:3128/x failed",
 		"GET http://joe:***@proxy:3128/x failed"},
+	{"a password with signs",
+		"http://joe:a,b@p http://joe:a;b)c'd@p:1/x 'http://joe:a?b#c@p' http://joe@p",
+		"http://joe:***@p http://joe:***@p:1/x 'http://joe:***@p' http://***@p"},
+	{"addresses in a list", "https://h:1/a@b,https://h:2/, (http://h) and joe@h; 'http://h:1'",
+		"https://h:1/a@b,https://h:2/, (http://h) and joe@h; 'http://h:1'"},
 	{"an address with a token for a user", "https://t0ken@host", "https://***@host"},
 	{"an address without one", "https://host:4122/objects/a@b",
 		"https://host:4122/objects/a@b"},
