@@ -11,12 +11,12 @@
 #include "manager/store/alerts.h"
 #include "manager/store/diagnosis.h"
 #include "manager/store/diagnostics.h"
-#include "manager/store/groups.h"
 #include "manager/store/expiry.h"
+#include "manager/store/groups.h"
 #include "manager/store/licences.h"
 #include "manager/store/store.h"
-#include "manager/store/tests.h"
 #include "manager/store/tasks.h"
+#include "manager/store/tests.h"
 
 #define PEOPLE    STORE_WEB, STORE_KEY
 #define AGENTS    STORE_SESSION, STORE_AGENT
@@ -332,6 +332,10 @@ static void step(struct store *store, const char *what,
 
 void store_tick(struct store *store)
 {
+	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
+	if (store->last_tick_s == 0 || now + STORE_CLOCK_S < store->last_tick_s)
+		step(store, "store.clock", store_clock_back);
+	store->last_tick_s = now;
 	step(store, "store.offline", store_agent_offline);
 	step(store, "store.jobs", store_jobs_tick);
 	step(store, "store.groups", groups_tick);
@@ -340,7 +344,6 @@ void store_tick(struct store *store)
 	step(store, "store.expiry", store_expiry_tick);
 	step(store, "store.alerts", store_alerts_tick);
 	step(store, "store.keys", store_keys_tick);
-	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
 	if (now >= store->next_clean_s) {
 		store->next_clean_s = now + 3600;
 		step(store, "store.clean", store_events_clean);

@@ -42,6 +42,8 @@ typedef bool store_notify(void *ctx, const char *peer, const char *name, json_t 
 /* Ask the parent for {"rings":[{"name","text"}],"host":[the same]}: a new reference. */
 typedef int store_outside(void *ctx, json_t **out, struct yg_err *err);
 
+#define STORE_CLOCK_S 60 /* so much a clock may go back without anything being done */
+
 struct yg_seal;
 
 struct store {
@@ -66,6 +68,7 @@ struct store {
 	bool check_content;    /* ask the content role after this transaction */
 	json_t *tests;         /* what else it is asked then: [{id, what}]; NULL: nothing */
 	json_t *keys_used;     /* {API key's id: when}, until it is written; owned; NULL: none */
+	int64_t last_tick_s;   /* when store_tick last looked at the clock; 0: not yet */
 	int64_t next_clean_s;  /* when old events are looked for next */
 	int64_t next_alerts_s; /* when computers are looked at for alerts next */
 	int64_t next_expiry_s; /* when the calendar of what expires is looked at next */
@@ -224,6 +227,9 @@ int store_job_no_relay(struct store *store, const char *computer, struct yg_err 
 /* The content role has reported: nobody waits for it any more. */
 int store_job_checked(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 int store_jobs_tick(struct store *store, struct yg_err *err) YG_MUST_CHECK;
+
+/* The clock went back, or may have while this process was not there (clock_back.c). */
+int store_clock_back(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 /* Drop jobs that ended before that moment, a few at a time. *more becomes true when others may be left. */
 int store_jobs_clean(struct store *store, int64_t before, bool *more, struct yg_err *err)
 	YG_MUST_CHECK;

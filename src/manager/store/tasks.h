@@ -7,5 +7,8 @@
 
 struct store;
 
+/* None waits for longer than its schedule says, counted from now: the clock was ahead. */
+int store_tasks_replan(struct store *store, struct yg_err *err) YG_MUST_CHECK;
+
 /* Run what is due. */
 int store_tasks_tick(struct store *store, struct yg_err *err) YG_MUST_CHECK;

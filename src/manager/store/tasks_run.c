@@ -131,6 +131,31 @@ static int plan(struct store *store, const json_t *task, struct yg_err *err)
 		NULL, err);
 }
 
+int store_tasks_replan(struct store *store, struct yg_err *err)
+{
+	json_t *ids YG_AUTO(yg_json) = NULL;
+	size_t i;
+	json_t *id;
+	if (store_texts(store, "SELECT id FROM tasks WHERE enabled = 1 AND next_run > $1",
+		    YG_DB_ARGS(yg_db_int(store->clock_s + STORE_CLOCK_S)), &ids, err) < 0)
+		return -1;
+	json_array_foreach(ids, i, id)
+	{
+		json_t *task YG_AUTO(yg_json) = NULL;
+		struct yg_err why = {0};
+		int64_t next = 0;
+		int64_t planned = 0;
+		if (task_load(store, json_string_value(id), &task, err) < 0)
+			return -1;
+		if (schedule_next(json_object_get(task, "schedule"), store->clock_s, &next, &why) ==
+				0 &&
+			yg_clock_parse(member(task, "next_run"), &planned, err) == 0 &&
+			planned > next && plan(store, task, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int store_tasks_tick(struct store *store, struct yg_err *err)
 {
 	json_t *ids YG_AUTO(yg_json) = NULL;

@@ -94,6 +94,46 @@ static void missed(void **state)
 	assert_null(strstr(have, "20030"));
 }
 
+/* For a moment the clock said 2036 (a dead battery, a virtual machine that was resumed). When it is right again,
+ * nothing waits for ten years: not the task, not the job's deadline, not the alert of a silent computer.
+ */
+static void clock_goes_back(void **state)
+{
+	WORLD(world);
+	struct agent web;
+	at(&world, "2026-11-22T10:00:00Z");
+	world.store->started_s = world.store->now_s;
+	activate(&world, &web, "web1", false);
+	web.version = 1;
+	json_t *task YG_AUTO(yg_json) = make(&world, "nightly", "update", json_pack(DAILY));
+	json_t *often YG_AUTO(yg_json) = make(&world, "often", "check",
+		json_pack("{s:s, s:i}", "type", "every", "seconds", 3600));
+	store_tick(world.store);
+	at(&world, "2036-11-22T10:00:00Z");
+	beat(&world, &web);
+	store_tick(world.store);
+	json_t *job YG_AUTO(yg_json) = job_of(&world, task);
+	assert_string_equal(text(job, "state"), "running");
+
+	at(&world, "2026-11-22T10:01:00Z");
+	store_tick(world.store);
+	json_t *nightly YG_AUTO(yg_json) = get(&world, task);
+	json_t *hourly YG_AUTO(yg_json) = get(&world, often);
+	assert_string_equal(text(nightly, "next_run"), "2026-11-22T18:30:00Z");
+	assert_string_equal(text(hourly, "next_run"), "2026-11-22T11:01:00Z");
+	at(&world, "2026-11-22T11:00:59Z");
+	store_tick(world.store);
+	want_job(&world, text(job, "id"), "running", "");
+	at(&world, "2026-11-22T11:01:00Z");
+	store_tick(world.store);
+	want_job(&world, text(job, "id"), "done", "failed");
+	at(&world, "2026-11-22T11:30:00Z");
+	store_tick(world.store);
+	json_t *out YG_AUTO(yg_json) = person(&world, "alerts.list",
+		json_pack("{s:s}", "kind", "computer_offline"));
+	assert_int_equal(json_array_size(json_object_get(out, "items")), 1);
+}
+
 /* Whom it is for. */
 static void targets(void **state)
 {
@@ -297,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(daily),
 		BOTH(missed),
+		BOTH(clock_goes_back),
 		BOTH(targets),
 		BOTH(changing),
 		BOTH(bad),
