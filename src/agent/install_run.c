@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/scrub.h"
 #include "core/str.h"
 #include "crypto/random.h"
 
@@ -42,6 +43,16 @@ const char *install_run_source_url(const struct install_run *r)
 	return url ? url : "";
 }
 
+#define URL_BYTES 2049
+
+/* The same for people: without the password that somebody has written into it. */
+static const char *told_url(const struct install_run *r, char out[URL_BYTES])
+{
+	(void)!yg_str_put(out, URL_BYTES, "%s", install_run_source_url(r));
+	out[yg_scrub(out, strlen(out), NULL)] = 0;
+	return out;
+}
+
 /* ---- how things fail ---- */
 
 /* A relay or source that cannot be reached is told once a run; that it went well after all is
@@ -51,25 +62,26 @@ static void tell_source(struct install_run *r, const struct yg_err *why)
 {
 	bool at_relay = yg_run_at_relay(&r->run);
 	bool *told = at_relay ? &r->told_relay : &r->told_source;
+	char url[URL_BYTES];
 	if (*told)
 		return;
 	*told = true;
 	install_event(r->in, at_relay ? 9115 : 9108,
-		json_pack("{s:s, s:s, s:s}", "url", install_run_source_url(r), "cause", why->cause,
-			"detail", why->msg));
+		json_pack("{s:s, s:s, s:s}", "url", told_url(r, url), "cause", why->cause, "detail",
+			why->msg));
 }
 
 /* Of each source what it said last; those of one relay are several. */
 void install_run_note(struct install_run *r, const struct yg_err *why)
 {
-	const char *url = install_run_source_url(r);
+	char url[URL_BYTES];
 	json_t *text = json_string(why->msg);
-	json_t *said = json_pack("{s:s, s:s, s:o}", "url", url, "cause", why->cause, "detail",
-		text ? text : json_string(""));
+	json_t *said = json_pack("{s:s, s:s, s:o}", "url", told_url(r, url), "cause", why->cause,
+		"detail", text ? text : json_string(""));
 	size_t i;
 	json_t *one;
 	if (why->retry_s > 0)
-		(void)json_object_set_new(r->in->later, url,
+		(void)json_object_set_new(r->in->later, install_run_source_url(r),
 			json_integer(yg_clock_mono_ms() + (int64_t)why->retry_s * 1000));
 	json_array_foreach(r->tried, i, one)
 	{
@@ -254,22 +266,23 @@ static const char *text_of(const json_t *object, const char *name)
 }
 
 /* Where it has come from, or whose failure is told. */
-static const char *answered_by(const struct install_run *r)
+static const char *answered_by(const struct install_run *r, char own[URL_BYTES])
 {
 	size_t i;
 	json_t *one;
 	if (r->run.outcome != YG_JOB_FAILED)
-		return install_run_source_url(r);
+		return told_url(r, own);
 	json_array_foreach(r->tried, i,
 		one) if (strcmp(text_of(one, "cause"), r->run.err.cause) == 0 &&
 		strcmp(text_of(one, "detail"), r->run.err.msg) == 0) return text_of(one, "url");
-	return install_run_source_url(r);
+	return told_url(r, own);
 }
 
 static void answer(struct install_run *r, const struct install_waiter *waiter)
 {
 	char lib[YG_SHA256_TEXT];
 	char text[YG_ERR_MSG_MAX + 512];
+	char url[URL_BYTES];
 	yg_store_link(r->in->store, YG_STORE_LIB, lib);
 	const char *set = r->relay ? install_mirror_set(r->in->mirror) : lib;
 	if (!yg_str_put(text, sizeof(text), "%s%s%s%s", waiter->prefix ? waiter->prefix : "",
@@ -280,7 +293,7 @@ static void answer(struct install_run *r, const struct install_waiter *waiter)
 	yg_ipc_reply(r->in->session, waiter->id,
 		json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:O}", "outcome",
 			yg_job_outcome_name(r->run.outcome), "set", set, "updated", updated,
-			"cause", r->run.err.cause, "sentence", text, "source", answered_by(r),
+			"cause", r->run.err.cause, "sentence", text, "source", answered_by(r, url),
 			"seconds", (json_int_t)((yg_clock_mono_ms() - r->began_ms) / 1000), "bytes",
 			(json_int_t)r->came_bytes, "requests", (json_int_t)r->requests, "tried",
 			r->tried),

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/json.h"
+#include "core/scrub.h"
 #include "core/str.h"
 #include "net/failure.h"
 #include "net/resolve.h"
@@ -306,8 +307,11 @@ static void go(struct run *run)
 
 int yg_probe_run(const struct yg_probe *probe, json_t **target, struct yg_err *err)
 {
+	char *url YG_AUTO(mem) = strdup(probe->url);
+	if (url)
+		url[yg_scrub(url, strlen(url), NULL)] = 0;
 	json_t *out YG_AUTO(yg_json) = json_pack("{s:s, s:o, s:s, s:[]}", "what", probe->what,
-		"url", text_of(probe->url), "proxy", "", "steps");
+		"url", text_of(url ? url : ""), "proxy", "", "steps");
 	if (!out)
 		return yg_fail(err, YG_ESYSTEM, "connection test: out of memory");
 	struct run run = {.probe = probe, .steps = json_object_get(out, "steps")};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/scrub.h"
 #include "core/str.h"
 
 static inline void curlu_free_at(CURLU **at)
@@ -17,9 +18,13 @@ static inline void part_free_at(char **at)
 	curl_free(*at);
 }
 
+/* Without a password that is in it. */
 static int bad(const char *text, const char *why, struct yg_err *err)
 {
-	return yg_fail_cause(err, YG_EFORMAT, "net.url", "URL '%.200s': %s", text, why);
+	char said[YG_URL_MAX];
+	(void)!yg_str_put(said, sizeof(said), "%s", text);
+	said[yg_scrub(said, strlen(said), NULL)] = 0;
+	return yg_fail_cause(err, YG_EFORMAT, "net.url", "URL '%.200s': %s", said, why);
 }
 
 static char *part(CURLU *url, CURLUPart what, unsigned flags)

@@ -169,6 +169,19 @@ def test_a_package_of_an_agent_that_does_not_run(alone):
     assert {"status.json", "events.json"} <= absent
 
 
+def test_no_secret_in_what_is_told_of_a_source(alone):
+    """Its address may hold a password: that is in no answer, no event, and not in what is kept of the last run."""
+    def ask(*words):
+        return parts.run("yagura", "--json", "--root", alone.root, *words, check=False).stdout
+    texts = {"update": ask("agent", "update"), "status": json.dumps(alone.status()), "test": ask("agent", "test", "source"),
+             "events": ask("agent", "events"),
+             "last run": (alone.state / "state/session/last-run.json").read_text(),
+             "spool": (alone.state / "state/session/spool").read_bytes().decode(errors="replace")}
+    nowhere(["Melone4714"], texts)
+    assert all("https://joe:***@127.0.0.1:1" in texts[n] for n in ("update", "status", "events", "last run", "spool")), texts
+    assert "net.url" in texts["test"], texts["test"]
+
+
 CAUSES = {c["id"]: c for c in json.loads((parts.TOP / "src/proto/causes.json").read_text())["causes"]}
 PAGE = b"<html><head><title>Access denied by policy</title></head><body>Blocked</body></html>"
 

@@ -46,7 +46,7 @@ static void test_refuse(void **state)
 		{"relay:4122", "URL 'relay:4122': want http:// or https:// at its start"},
 		{"file:///etc/passwd", "want http:// or https:// at its start"},
 		{"https://", "URL 'https://': "},
-		{"https://user:secret@relay/", "': "},
+		{"https://user:secret@relay/", "URL 'https://user:***@relay/': "},
 		{"https://relay/?a=1", "want no '?' and no '#'"},
 		{"https://relay/#x", "want no '?' and no '#'"},
 		{"https://relay:0/", "want a port from 1 to 65535"},
