@@ -73,19 +73,24 @@ __attribute__((format_arg(2), format_arg(3))) static const char *say(const struc
 	return r->lang == YG_LANG_JA ? ja : en;
 }
 
+/* `len` bytes, or as many of them as whole letters have in `max`. */
+static size_t cut(const char *text, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	for (len = max; len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80;)
+		len--;
+	return len;
+}
+
 /* "iau.log:7: the first line that says something". A new string; NULL when memory is out. */
 static char *seen_text(const struct yg_logread *r)
 {
 	const char *text = r->text + strspn(r->text, " \n");
-	size_t len = strcspn(text, "\n");
-	bool cut = len > SEEN_MAX;
-	if (cut) {
-		len = SEEN_MAX;
-		while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
-			len--;
-	}
+	size_t all = strcspn(text, "\n");
+	size_t len = cut(text, all, SEEN_MAX);
 	return yg_str_format("%s:%llu: %.*s%s", r->name, (unsigned long long)r->entry_line,
-		(int)len, text, cut ? "…" : "");
+		(int)len, text, len < all ? "…" : "");
 }
 
 static void note(struct yg_logread *r, const char *text, bool says)
@@ -197,9 +202,7 @@ static int by_service(struct yg_logread *r, bool *known, struct yg_err *err)
 		at += strlen("SERVICE_NAME:");
 		at += strspn(at, " ");
 		(void)!yg_str_put(r->service, sizeof(r->service), "%.*s",
-			(int)(strcspn(at, " \n") < SERVICE_MAX - 1 ? strcspn(at, " \n")
-								   : SERVICE_MAX - 1),
-			at);
+			(int)cut(at, strcspn(at, " \n"), SERVICE_MAX - 1), at);
 		*known = true;
 		return 0;
 	}
@@ -318,11 +321,7 @@ static void add_text(struct yg_logread *r, const char *text, size_t len)
 		r->text[r->len++] = '\n';
 		room--;
 	}
-	if (len > room) {
-		len = room;
-		while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
-			len--;
-	}
+	len = cut(text, len, room);
 	memcpy(r->text + r->len, text, len);
 	r->len += len;
 	r->text[r->len] = 0;

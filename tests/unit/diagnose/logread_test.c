@@ -94,6 +94,9 @@ static const struct row rows[] = {
 		"update.failed", "", "TmuDump.txt", "TmuDump.txt", NULL},
 	{"https://ipv6-iaus.trendmicro.com/iau_server.dll//", "", "", "", "",
 		"The certificate of this source is not checked: its URL ends in //"},
+	/* A name that is cut, between two letters. */
+	{"SERVICE_NAME: vsepｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾflt\n STATE : 1 STOPPED\n", "engine.offline",
+		"vsepｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾｾ", "VMware Tools", "VMware Tools", NULL},
 	{"[SC] EnumQueryServicesStatus:OpenService FAILED 1060:", "engine.offline", "",
 		"VMware Tools", "VMware Tools", NULL},
 	{"サービスが見つかりません", "engine.offline", "", "VMware Tools", "VMware Tools", NULL},
