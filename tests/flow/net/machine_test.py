@@ -1,6 +1,7 @@
 """What is wrong with the computer itself: its disk, its clock, processes that die."""
 import contextlib
 import dataclasses
+import itertools
 import os
 import random
 import signal
@@ -87,11 +88,14 @@ def test_the_disk_of_the_manager(lab, case):
     """Who asks is told why; what is known can be read, agents protect on, and nothing was lost when there is room again."""
     lab.release()
     before = len(lab.manager.call("GET", "/jobs")["items"])
-    newest = lab.newest()
+    newest, days = lab.newest(), itertools.count(100)
     case.fault(lab, "manager")
+
+    def refusal():  # a value that is there already is no write
+        said = lab.manager.request("PATCH", "/settings", {"events": {"keep_days": next(days)}})
+        return said if said[0] >= 400 else None
     try:
-        status, answer = parts.until("the Manager to refuse", lambda: (lambda said: said if said[0] >= 400 else None)(
-            lab.manager.request("PATCH", "/settings", {"language": "en"})))
+        status, answer = parts.until("the Manager to refuse", refusal)
         assert (status, answer["error"].get("cause")) == (503, case.cause), answer
         told = lab.manager.cli("update", check=False)
         assert told.returncode != 0 and steps.CAUSES[case.cause]["en"][0] in told.stderr, told
