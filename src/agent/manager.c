@@ -29,6 +29,7 @@
 #define WAIT_S          50  /* how long the Manager may hold the request for commands */
 #define BATCH_ENTRIES   500
 #define BATCH_BYTES     (256u << 10)
+#define UNKEPT_MAX      100
 #define RESULT_AHEAD    50 /* events that a result need not wait behind */
 #define EVENT_UNREACHED 4011
 #define UNREACHED_AFTER 3 /* failures in a row until event 4011 */
@@ -62,7 +63,9 @@ struct manager {
 	size_t batch;
 	uint64_t batch_last;
 	size_t batch_count;
-	json_t *progress;
+	json_t *progress; /* the newest; NULL */
+	json_t *unkept;   /* results that no disk has, array */
+	size_t unkept_sent;
 	char ca_asked[YG_HASH_TEXT];
 	char error[YG_ERR_MSG_MAX + 256];
 	struct yg_key *renew_key;
@@ -306,6 +309,7 @@ static void look_at_certificate(struct manager *m)
 /* ---- heartbeat ---- */
 
 static void status_went(struct manager *m);
+static void progress_send(struct manager *m);
 
 static void beat_done(void *ctx, const struct yg_client_reply *reply, const struct yg_err *why)
 {
@@ -329,6 +333,7 @@ static void beat_done(void *ctx, const struct yg_client_reply *reply, const stru
 		manager_policy(m);
 	look_at_ca(m, answer);
 	look_at_certificate(m);
+	progress_send(m);
 	status_went(m);
 }
 
@@ -514,23 +519,31 @@ static void status_went(struct manager *m)
 	m->events_wait = false;
 }
 
-static void progress_send(struct manager *m);
-
 static void progress_done(void *ctx, const struct yg_client_reply *reply, const struct yg_err *why)
 {
-	(void)reply;
-	(void)why;
 	struct manager *m = ctx;
 	m->progress_call = NULL;
-	progress_send(m);
+	/* What the Manager refuses for good it would refuse each time. */
+	bool answered = !why->code && reply->status < 500;
+	for (size_t i = 0; answered && i < m->unkept_sent; i++)
+		(void)json_array_remove(m->unkept, 0);
+	m->unkept_sent = 0;
+	if (answered)
+		progress_send(m); /* else with the next heartbeat that gets through */
 }
 
 static void progress_send(struct manager *m)
 {
-	if (!m->progress || m->progress_call || m->beat.failures > 0)
+	size_t results = json_array_size(m->unkept);
+	if ((!m->progress && results == 0) || m->progress_call || m->beat.failures > 0)
 		return;
-	json_t *body YG_AUTO(yg_json) = json_pack("{s:s,s:[o]}", "epoch", spool_epoch(m->spool),
-		"entries", yg_take(m->progress));
+	json_t *entries = json_array();
+	(void)json_array_extend(entries, m->unkept);
+	if (m->progress)
+		(void)json_array_append_new(entries, yg_take(m->progress));
+	m->unkept_sent = results;
+	json_t *body YG_AUTO(yg_json) = json_pack("{s:s,s:o}", "epoch", spool_epoch(m->spool),
+		"entries", entries);
 	m->progress_call = request(m, "events", body, 30000, progress_done);
 }
 
@@ -538,6 +551,15 @@ void manager_progress(struct manager *m, json_t *entry)
 {
 	json_decref(m->progress);
 	m->progress = entry;
+	progress_send(m);
+}
+
+void manager_unkept(struct manager *m, json_t *entry)
+{
+	if (json_array_size(m->unkept) < UNKEPT_MAX)
+		(void)json_array_append_new(m->unkept, entry);
+	else
+		json_decref(entry);
 	progress_send(m);
 }
 
@@ -565,6 +587,7 @@ struct manager *manager_new(struct yg_loop *loop, const struct identity *identit
 	m->loop = loop;
 	m->identity = identity;
 	m->spool = spool;
+	m->unkept = json_array();
 	m->ops = ops;
 	m->ctx = ctx;
 	m->beat_s = BEAT_FIRST_S;
@@ -596,6 +619,7 @@ void manager_free(struct manager *m)
 	yg_timer_free(m->events.timer);
 	yg_key_free(m->renew_key);
 	json_decref(m->progress);
+	json_decref(m->unkept);
 	json_decref(m->ahead);
 	free(m);
 }

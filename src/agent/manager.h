@@ -47,6 +47,8 @@ void manager_beat(struct manager *manager);   /* a heartbeat soon: something cha
 void manager_events(struct manager *manager); /* the spool has got something */
 /* A result that is in the spool: sent ahead too when many events wait before it. It stays there. */
 void manager_result(struct manager *manager, const json_t *entry);
+/* One that cannot be in the spool: it is kept here until the Manager has it, or `manager` is freed. Taken over. */
+void manager_unkept(struct manager *manager, json_t *entry);
 void manager_renew(struct manager *manager);  /* another certificate, now */
 void manager_policy(struct manager *manager); /* fetch the policy, whatever the fingerprint says */
 void manager_progress(struct manager *manager,

@@ -33,5 +33,7 @@ void session_refuse(struct session *s, const char *name, const char *job, const 
 		"job", job, "time", now, "outcome", "failed", "cause", why.cause, "sentence",
 		why.msg, "detail");
 	if (entry && s->manager)
-		manager_progress(s->manager, entry);
+		manager_unkept(s->manager, entry);
+	else
+		json_decref(entry);
 }

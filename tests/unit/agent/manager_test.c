@@ -37,6 +37,8 @@ struct scene {
 	bool hold;
 	struct yg_server_request *held; /* a heartbeat that is not answered yet */
 	char want;                      /* stop when this came */
+	int busy;                       /* batches of events that are not taken */
+	char jobs[64];                  /* of results that were taken, in their order */
 	json_t *csr;
 	struct identity *renewed;
 };
@@ -96,6 +98,20 @@ static void on_events(void *ctx, struct yg_server_request *request)
 	assert_int_equal(yg_server_json(request, &body), 0);
 	const json_t *entries = json_object_get(body, "entries");
 	json_t *last = json_array_get(entries, json_array_size(entries) - 1);
+	if (s->busy > 0) {
+		s->busy--;
+		yg_server_reply_json(request, 503, json_pack("{s:{}}", "error"));
+		came(s, 'x');
+		return;
+	}
+	size_t i;
+	json_t *entry;
+	json_array_foreach(entries, i, entry)
+	{
+		const char *job = json_string_value(json_object_get(entry, "job"));
+		if (job)
+			(void)strncat(s->jobs, job, sizeof(s->jobs) - strlen(s->jobs) - 1);
+	}
 	yg_server_reply_json(request, 200, json_pack("{s:O}", "ack", json_object_get(last, "seq")));
 	came(s, 'e');
 }
@@ -292,6 +308,43 @@ static void events_do_not_overtake_the_status(void **unused)
 	scene_free(s);
 }
 
+static json_t *entry_of(const char *kind, const char *job)
+{
+	return json_pack("{s:i,s:s,s:s}", "seq", 0, "kind", kind, "job", job);
+}
+
+/* No disk has it: it waits for the Manager here, and progress does not push it out. */
+static void a_result_that_cannot_be_kept_comes_through(void **unused)
+{
+	(void)unused;
+	static const char *const jobs[] = {"a", "b", "c"};
+	struct scene *s = scene_new(0);
+	wait_for(s, 'h', 10000);
+	wait_for(s, 0, 200);
+	for (size_t i = 0; i < YG_COUNT(jobs); i++)
+		manager_unkept(s->manager, entry_of("result", jobs[i]));
+	manager_progress(s->manager, entry_of("progress", "1"));
+	manager_progress(s->manager, entry_of("progress", "2"));
+	wait_for(s, 0, 300);
+	assert_string_equal(s->jobs, "abc2");
+
+	/* A Manager that is not there for it now gets it after its next heartbeat. */
+	s->jobs[0] = 0;
+	s->busy = 1;
+	manager_unkept(s->manager, entry_of("result", "d"));
+	wait_for(s, 'x', 10000);
+	wait_for(s, 0, 200);
+	assert_string_equal(s->jobs, "");
+	manager_beat(s->manager);
+	wait_for(s, 'e', 10000);
+	assert_string_equal(s->jobs, "d");
+	manager_beat(s->manager);
+	wait_for(s, 'h', 10000);
+	wait_for(s, 0, 200);
+	assert_string_equal(s->jobs, "d"); /* once */
+	scene_free(s);
+}
+
 static void a_certificate_is_renewed_at_two_thirds_of_its_life(void **unused)
 {
 	(void)unused;
@@ -380,6 +433,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_do_not_overtake_the_status),
+		cmocka_unit_test(a_result_that_cannot_be_kept_comes_through),
 		cmocka_unit_test(a_certificate_is_renewed_at_two_thirds_of_its_life),
 		cmocka_unit_test(an_expired_certificate_is_one_clear_line),
 		cmocka_unit_test(a_refusal_has_the_cause_that_the_manager_says),
