@@ -11,7 +11,8 @@
 #define LITERAL_MIN 4 /* bytes; a shorter one would be taken out of half the words */
 #define TOKEN_MIN   8 /* bytes of what looks like a token */
 #define BASE64_MIN  16
-#define QUOTES_MAX  8 /* backslashes before a quote: JSON in JSON in JSON */
+#define ADDRESS_MAX 1024 /* bytes of the longest of a proxy */
+#define QUOTES_MAX  8    /* backslashes before a quote: JSON in JSON in JSON */
 
 /* Of each byte, whether it can begin a name, and stand in one. */
 enum { LETTER = 1, NAME = 2 };
@@ -352,6 +353,22 @@ static bool token(struct scrub *s)
 	return false;
 }
 
+/* After a name: how long the password in ":password@host:port" is, of the address of a proxy; 0: that is none. */
+static size_t password_at(const struct scrub *s)
+{
+	struct scrub rest = *s;
+	if (left(s) < 2 || *here(s) != ':')
+		return 0;
+	rest.len = left(s) < ADDRESS_MAX ? s->len : s->at + ADDRESS_MAX;
+	const char *from = here(s) + 1;
+	const char *end = here(s) + until(&rest, "/ \"<>\\");
+	const char *at = memrchr(from, '@', (size_t)(end - from));
+	const char *port = at ? memrchr(at, ':', (size_t)(end - at)) : NULL;
+	if (!port || port == at + 1 || end - port < 2 || !isdigit((unsigned char)port[1]))
+		return 0;
+	return (size_t)(at - from);
+}
+
 static void word(struct scrub *s)
 {
 	size_t n = 0;
@@ -363,12 +380,17 @@ static void word(struct scrub *s)
 	keep_but(s, n);
 	const char *name = s->text + start;
 	n = s->out - start;
-	if (is_header(name, n))
+	size_t password = password_at(s);
+	if (password > 0) {
+		keep(s, 1);
+		hide(s, password);
+	} else if (is_header(name, n)) {
 		header(s);
-	else if (is_secret(name, n))
+	} else if (is_secret(name, n)) {
 		value(s, name, n);
-	else
+	} else {
 		(void)scheme(s, name, n);
+	}
 }
 
 /* Nothing begins with it. */

@@ -8,6 +8,7 @@
  * package. What is taken for one:
  *
  *     https://user:HERE@host   yg1.HERE (activation tokens)   ygk_id_HERE (API keys)   eyJHERE.HERE.HERE
+ *     user:HERE@host:port (a proxy's address needs no scheme)
  *     Authorization: HERE      Cookie: HERE                   Bearer, Basic, NTLM, Negotiate, Digest HERE
  *     password = HERE          "proxy_password":"HERE"        names that end in password, passwd, pwd, secret,
  *                                                             passphrase, token, credential, api_key, private_key
