@@ -170,9 +170,14 @@ static void *write_many(void *arg)
 
 static void check_lines(const char *text)
 {
-	for (const char *at = text; *at; at = strchr(at, '\n') + 1)
-		if (strncmp(at, "thread line ", 12) != 0 || strncmp(at + 20, " end\n", 5) != 0)
+	static const char form[] = "thread line 00000000 end";
+	size_t length;
+	for (const char *at = text; *at; at += length + 1) {
+		length = strcspn(at, "\n");
+		if (length != sizeof(form) - 1 || memcmp(at, form, 12) != 0 ||
+			memcmp(at + 20, form + 20, 4) != 0 || !at[length])
 			fail_msg("a torn line: %.40s", at);
+	}
 }
 
 static void readers_see_whole_lines(void **state)
