@@ -259,7 +259,7 @@ static int pass_on(struct store *store, const struct job *job, const struct job_
 			job_part_load(store, other.id, part->computer, part->relay, &waiting, err) <
 				0 ||
 			job_part_settle(store, &other, &waiting, err) < 0 ||
-			job_advance(store, other.id, err) < 0)
+			job_advance_after(store, other.id, part->relay, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -205,4 +205,7 @@ int job_groups_ask(struct store *store, const struct job *job, struct yg_err *er
 
 /* Take a running job as far as it goes now. Safe to call at any time, any number of times. */
 int job_advance(struct store *store, const char *id, struct yg_err *err) YG_MUST_CHECK;
+/* The same after the end of a part: what an agent did moves no group, and there are many. */
+int job_advance_after(struct store *store, const char *id, bool relay, struct yg_err *err)
+	YG_MUST_CHECK;
 int job_advance_all(struct store *store, struct yg_err *err) YG_MUST_CHECK;

@@ -61,7 +61,7 @@ int store_job_result(struct store *store, const char *computer, const json_t *en
 	if ((answer ? job_relay_answer(store, &job, &part, &result, err)
 		    : job_part_end(store, &job, &part, &result, err)) < 0)
 		return -1;
-	return job_advance(store, job.id, err);
+	return job_advance_after(store, job.id, part.relay, err);
 }
 
 /* What an entry says of numbers, kept as it was where it says nothing. */

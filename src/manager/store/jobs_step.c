@@ -417,6 +417,14 @@ int job_advance(struct store *store, const char *id, struct yg_err *err)
 	return end_if_done(store, &job, err);
 }
 
+int job_advance_after(struct store *store, const char *id, bool relay, struct yg_err *err)
+{
+	struct job job YG_AUTO(job) = {0};
+	if (relay)
+		return job_advance(store, id, err);
+	return job_load(store, id, &job, err) < 0 ? -1 : end_if_done(store, &job, err);
+}
+
 int job_advance_all(struct store *store, struct yg_err *err)
 {
 	json_t *ids YG_AUTO(yg_json) = NULL;
