@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/scrub.h"
 #include "core/str.h"
 #include "net/client_impl.h"
 #include "net/failure.h"
@@ -269,6 +270,8 @@ static int judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 int client_judge(struct yg_client_call *call, CURLcode code, struct yg_err *err)
 {
 	int rc = judge(call, code, err);
+	if (rc < 0) /* the address may hold a password */
+		err->msg[yg_scrub(err->msg, strlen(err->msg), NULL)] = 0;
 	const struct yg_client_reply *reply = &call->reply;
 	yg_log(YG_LOG_TRACE, "http.done", "%s: %d, %llu bytes, %lld ms, %s%s%s%s%s", call->url,
 		reply->status, (unsigned long long)reply->size,

@@ -171,8 +171,7 @@ int client_setup(struct yg_client_call *call, const struct yg_client_request *re
 	if (copy_request(call, request, err) < 0)
 		return -1;
 	if (curl_easy_setopt(easy, CURLOPT_URL, call->url) != CURLE_OK)
-		return yg_fail_cause(err, YG_EFORMAT, "net.url", "URL '%.200s': refused",
-			call->url);
+		return yg_fail_cause(err, YG_EFORMAT, "net.url", "the URL is refused");
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "yagura/" YG_VERSION);

@@ -105,14 +105,17 @@ static bool is_named(const struct header *header, const char *name)
 		strncasecmp(header->name, name, header->name_len) == 0;
 }
 
+static bool is_printable(char c)
+{
+	return c >= ' ' && c <= '~';
+}
+
 /* As much as fits, as it can stand in a line of text. */
 static void copy_printable(const struct header *header, char *out, size_t size)
 {
 	size_t n = 0;
 	for (; n < header->len && n + 1 < size; n++)
-		out[n] = header->value[n] > ' ' && header->value[n] <= '~' ? header->value[n]
-			: header->value[n] == ' '                          ? ' '
-									   : '?';
+		out[n] = is_printable(header->value[n]) ? header->value[n] : '?';
 	out[n] = 0;
 }
 
@@ -136,10 +139,14 @@ static void take_range(struct yg_client_call *call, const struct header *header)
 	call->from = range_start(header->value, header->len);
 }
 
+/* One that can be given back as it is; others would only ever be a hint that is none. */
 static void take_etag(struct yg_client_call *call, const struct header *header)
 {
 	struct yg_client_reply *reply = &call->reply;
-	if (header->len < sizeof(reply->etag))
+	size_t n = 0;
+	while (n < header->len && is_printable(header->value[n]))
+		n++;
+	if (n == header->len && n < sizeof(reply->etag))
 		(void)snprintf(reply->etag, sizeof(reply->etag), "%.*s", (int)header->len,
 			header->value);
 }
@@ -147,12 +154,10 @@ static void take_etag(struct yg_client_call *call, const struct header *header)
 static void take_type(struct yg_client_call *call, const struct header *header)
 {
 	char *out = call->reply.type;
-	size_t n = 0;
-	for (; n < header->len && n + 1 < sizeof(call->reply.type) &&
-		!memchr("; \t", header->value[n], 3);
-		n++)
-		out[n] = (char)tolower((unsigned char)header->value[n]);
-	out[n] = 0;
+	copy_printable(header, out, sizeof(call->reply.type));
+	out[strcspn(out, "; ?")] = 0; /* a tab is one, too */
+	for (char *at = out; *at; at++)
+		*at = (char)tolower((unsigned char)*at);
 }
 
 static void take_date(struct yg_client_call *call, const struct header *header)

@@ -104,6 +104,9 @@ static const struct answer answers[] = {
 		END},
 	{"GET /often ", "HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", END},
 	{"GET /login ", "HTTP/1.1 511 Login\r\nContent-Length: 0\r\n\r\n", END},
+	{"GET /latin ",
+		"HTTP/1.1 200 OK\r\nETag: \"caf\xe9\"\r\nContent-Type: text/caf\xe9\r\nServer: caf\xe9\r\nContent-Length: 4\r\n\r\ngood",
+		END},
 	{"GET /etag ", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\netag", END},
 	{"CONNECT squid.test:443 ",
 		"HTTP/1.1 503 No\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\nContent-Length: 0\r\n\r\n",
@@ -374,6 +377,39 @@ static void test_resuming(void **state)
 		if (strcmp(err.cause, rows[i].cause) != 0 || !strstr(err.msg, rows[i].says))
 			fail_msg("%s: %s: %s", rows[i].path, err.cause, err.msg);
 	}
+}
+
+/* It logs in with it; nobody is told. */
+static void test_no_password_of_the_address(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"/later", "/enough", "/short", "/wait", "/loop",
+		"/junk"};
+	for (size_t i = 0; i < YG_COUNT(paths); i++) {
+		char url[256];
+		struct yg_err err = {0};
+		struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+		struct yg_client_reply out = {0};
+		const struct yg_client_request request = {.offset = 3, .max = 10};
+		(void)snprintf(url, sizeof(url), "http://joe:hidden@127.0.0.1:%u%s", port,
+			paths[i]);
+		assert_int_equal(ask(url, NULL, request, &buf, &out, &err), -1);
+		if (strstr(err.msg, "hidden"))
+			fail_msg("%s: %s", paths[i], err.msg);
+	}
+}
+
+/* What is kept of headers goes into JSON, and an ETag back into a header. */
+static void test_headers_in_other_alphabets(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	struct yg_buf buf YG_AUTO(yg_buf) = YG_BUF(100);
+	struct yg_client_reply out = {0};
+	assert_int_equal(ask("/latin", NULL, (struct yg_client_request){0}, &buf, &out, &err), 0);
+	assert_string_equal(out.etag, "");
+	assert_string_equal(out.type, "text/caf");
+	assert_string_equal(out.server, "caf?");
 }
 
 static void test_any_status(void **state)
@@ -729,6 +765,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_resuming),
+		cmocka_unit_test(test_no_password_of_the_address),
+		cmocka_unit_test(test_headers_in_other_alphabets),
 		cmocka_unit_test(test_any_status),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_proxy),
