@@ -143,15 +143,26 @@ static void keep_but(struct scrub *s, size_t n)
 }
 
 /* The '@' that ends "user:password"; NULL: there is none. A password may have signs that end an address in a
- * text (RFC 3986, 3.2.1), and others that somebody forgot to encode.
+ * text (RFC 3986, 3.2.1), and others that somebody forgot to encode: a slash, too, when what comes before it is
+ * no port.
  */
 static const char *userinfo_end(const struct scrub *s)
 {
 	size_t authority = until(s, "/?# \"'<>\\,;)");
+	const char *colon = memchr(here(s), ':', authority);
+	if (!colon)
+		return memrchr(here(s), '@', authority);
 	size_t longest = until(s, "/ \"<>\\");
-	if (memchr(here(s), ':', authority))
-		authority = longest;
-	return memrchr(here(s), '@', authority);
+	const char *at = memrchr(here(s), '@', longest);
+	size_t port = (size_t)(colon + 1 - here(s));
+	while (port < longest && isdigit((unsigned char)here(s)[port]))
+		port++;
+	if (at || *here(s) == '[' || longest == left(s) || here(s)[longest] != '/' ||
+		(port == longest && port > (size_t)(colon + 1 - here(s))))
+		return at;
+	struct scrub near = *s;
+	near.len = left(s) < ADDRESS_MAX ? s->len : s->at + ADDRESS_MAX;
+	return memrchr(here(s), '@', until(&near, " \"'<>\\,;"));
 }
 
 /* "://user:password@host": the part before the last '@' of the authority. */
