@@ -287,6 +287,7 @@ static int add_other(struct others *to, const struct yg_set *set, struct yg_err 
 	if (to->count == FDS_MAX)
 		return 0;
 	memcpy(to->digests[to->count], set->digest, YG_SHA256_TEXT);
+	to->fds[to->count] = -1;
 	return describe(set, &to->fds[to->count++], err);
 }
 
