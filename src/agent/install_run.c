@@ -82,7 +82,9 @@ void install_run_note(struct install_run *r, const struct yg_err *why)
 	json_t *one;
 	if (why->retry_s > 0)
 		(void)json_object_set_new(r->in->later, install_run_source_url(r),
-			json_integer(yg_clock_mono_ms() + (int64_t)why->retry_s * 1000));
+			json_pack("{s:I, s:s}", "at",
+				(json_int_t)yg_clock_mono_ms() + (json_int_t)why->retry_s * 1000,
+				"cause", why->cause));
 	json_array_foreach(r->tried, i, one)
 	{
 		const char *known = json_string_value(json_object_get(one, "url"));
@@ -352,6 +354,8 @@ static void op_done(void *ctx)
 	struct install_run *r = ctx;
 	struct install *in = r->in;
 	install_run_known_ended(r);
+	if (r->run.outcome == YG_JOB_SUCCESS) /* it may be asked again, whatever it said before */
+		(void)json_object_del(in->later, install_run_source_url(r));
 	/* Once more in the words that everybody gets: what was tried before may have failed otherwise. */
 	if (r->run.outcome == YG_JOB_FAILED)
 		YG_LOGS_FAILURE(in->logs, install_run_log(r), "Update", &r->run.err,
@@ -444,8 +448,10 @@ static void leave_alone(struct install_run *r)
 		r->scheduled && i < json_array_size(r->sources) && i < YG_RUN_SOURCES_MAX; i++) {
 		const char *url = json_string_value(
 			json_object_get(json_array_get(r->sources, i), "url"));
-		json_t *at = url ? json_object_get(r->in->later, url) : NULL;
-		r->run.later_ms[i] = at ? json_integer_value(at) : 0;
+		const json_t *told = url ? json_object_get(r->in->later, url) : NULL;
+		r->run.later_ms[i] = json_integer_value(json_object_get(told, "at"));
+		(void)!yg_str_put(r->run.later_cause[i], YG_ERR_CAUSE_MAX, "%s",
+			text_of(told, "cause"));
 	}
 }
 

@@ -218,7 +218,8 @@ static void begin(struct yg_run *run)
 		run->ops->pause(run->ctx, wait);
 		return;
 	}
-	(void)yg_fail_cause(&why, YG_EAGAIN, "http.maintenance",
+	const char *cause = run->source < YG_RUN_SOURCES_MAX ? run->later_cause[run->source] : "";
+	(void)yg_fail_cause(&why, YG_EAGAIN, *cause ? cause : "http.maintenance",
 		"asked lately, and told not to ask again for %lld s more",
 		(long long)(wait / 1000));
 	if (!leave_relays(run))

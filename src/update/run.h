@@ -102,11 +102,12 @@ struct yg_run {
 	bool begun;      /* a source was chosen */
 	int64_t later_ms
 		[YG_RUN_SOURCES_MAX]; /* not before, monotonic; who starts the run may set them */
-	uint32_t replanned;           /* times that objects were gone again */
-	int64_t deadline_ms;          /* of waiting; 0: did not wait yet */
-	bool inside;                  /* an op is being started */
-	bool has_next;                /* it has already said how it ended */
-	const char *phase;            /* as in progress messages; static */
+	char later_cause[YG_RUN_SOURCES_MAX][YG_ERR_CAUSE_MAX]; /* and why: "": http.maintenance */
+	uint32_t replanned;  /* times that objects were gone again */
+	int64_t deadline_ms; /* of waiting; 0: did not wait yet */
+	bool inside;         /* an op is being started */
+	bool has_next;       /* it has already said how it ended */
+	const char *phase;   /* as in progress messages; static */
 };
 
 /* in place; ops and ctx are borrowed. Then yg_run_step(run, YG_RUN_START, NULL). */

@@ -397,6 +397,15 @@ static void a_source_is_left_alone_from_run_to_run(void **state)
 	walk_on(&w);
 	assert_string_equal(w.run.err.msg,
 		"asked lately, and told not to ask again for 3600 s more");
+	assert_string_equal(w.run.err.cause, "http.maintenance");
+
+	/* by the name that it had then */
+	begin(&w, 2, 0, "...");
+	w.run.later_ms[0] = w.now_ms + 7200000;
+	w.run.later_ms[1] = w.now_ms + 3600000;
+	(void)!yg_str_put(w.run.later_cause[1], YG_ERR_CAUSE_MAX, "http.busy");
+	walk_on(&w);
+	assert_string_equal(w.run.err.cause, "http.busy");
 }
 
 static void says_how_far_an_attempt_got(void **state)
