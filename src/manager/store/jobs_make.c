@@ -9,6 +9,8 @@
 /* A job is made. */
 
 #define SCAN_PATHS 100
+#define COMPUTERS_MAX                                                                              \
+	1000000 /* a group's, of a task; a request's are limited before (manager/api.c) */
 
 /* [[id, name, relay group]] of the computers that are asked. */
 static int chosen(struct store *store, const json_t *args, json_t **out, struct yg_err *err)
@@ -37,7 +39,7 @@ static int chosen(struct store *store, const json_t *args, json_t **out, struct 
 		json_t *seen YG_AUTO(yg_json) = json_object();
 		size_t i;
 		json_t *item;
-		if (yg_json_array(args, "computers", 50000, &ids, err) < 0)
+		if (yg_json_array(args, "computers", COMPUTERS_MAX, &ids, err) < 0)
 			return -1;
 		json_array_foreach(ids, i, item)
 		{

@@ -13,6 +13,7 @@
 
 #define COMPUTERS_MAX 1000 /* named one by one */
 #define PATHS_MAX     100
+#define TASKS_MAX     500
 
 #define COLUMNS                                                                                    \
 	"id, name, kind, enabled, schedule, target, paths, relays, window_s, missed, next_run, "   \
@@ -103,8 +104,8 @@ static int check_paths(const json_t *task, struct yg_err *err)
 	return 0;
 }
 
-/* A whole task, as it will be. */
-static int check(struct store *store, const json_t *task, struct yg_err *err)
+/* A whole task, as it will be, but whom it is for. */
+static int check(const json_t *task, struct yg_err *err)
 {
 	static const char *const kinds[] = {"update", "scan", "check"};
 	static const char *const missed[] = {"run", "skip"};
@@ -132,9 +133,26 @@ static int check(struct store *store, const json_t *task, struct yg_err *err)
 	if (window_s > 0 && strcmp(kind, "update") != 0)
 		return yg_fail(err, YG_EFORMAT, "window_s: want 0 but for an update, have %lld",
 			(long long)window_s);
-	if (schedule_check(schedule, err) < 0 || check_paths(task, err) < 0)
+	return schedule_check(schedule, err) < 0 ? -1 : check_paths(task, err);
+}
+
+/* Only what was sent: a computer of the target may be gone by now, and that keeps nobody from switching the task
+ * off.
+ */
+static int check_new_target(struct store *store, const json_t *args, struct yg_err *err)
+{
+	const json_t *target = json_object_get(args, "target");
+	return target && check_target(store, target, err) < 0 ? yg_wrap(err, "target") : 0;
+}
+
+static int few(struct store *store, struct yg_err *err)
+{
+	int64_t count = 0;
+	if (yg_db_number(store->db, "SELECT count(*) FROM tasks", YG_DB_NO_ARGS, &count, err) < 0)
 		return -1;
-	return check_target(store, target, err) < 0 ? yg_wrap(err, "target") : 0;
+	return count < TASKS_MAX
+		? 0
+		: yg_fail(err, YG_ELIMIT, "want at most %d tasks, have them", TASKS_MAX);
 }
 
 static int name_free(struct store *store, const char *id, const json_t *task, struct yg_err *err)
@@ -265,7 +283,8 @@ int op_tasks_create(struct store *store, const struct store_asker *asker, const 
 		"window_s", 0, "missed", "run");
 	if (!task || yg_random_uuid(id, err) < 0)
 		return task ? -1 : yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (merge(task, args, err) < 0 || check(store, task, err) < 0 ||
+	if (merge(task, args, err) < 0 || check(task, err) < 0 ||
+		check_new_target(store, args, err) < 0 || few(store, err) < 0 ||
 		name_free(store, id, task, err) < 0 ||
 		yg_db_exec(store->db,
 			"INSERT INTO tasks (id, name, kind, enabled, schedule, target, paths, relays, window_s, "
@@ -285,8 +304,9 @@ int op_tasks_update(struct store *store, const struct store_asker *asker, const 
 	const char *id;
 	json_t *task YG_AUTO(yg_json) = NULL;
 	if (yg_json_str(args, "id", 64, &id, err) < 0 || task_load(store, id, &task, err) < 0 ||
-		merge(task, args, err) < 0 || check(store, task, err) < 0 ||
-		name_free(store, id, task, err) < 0 || save(store, id, task, err) < 0 ||
+		merge(task, args, err) < 0 || check(task, err) < 0 ||
+		check_new_target(store, args, err) < 0 || name_free(store, id, task, err) < 0 ||
+		save(store, id, task, err) < 0 ||
 		store_event(store, 562, NULL, NULL,
 			json_pack("{s:s, s:s}", "task", member(task, "name"), "who", asker->name),
 			err) < 0)

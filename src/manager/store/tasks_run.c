@@ -14,7 +14,7 @@ static const char *member(const json_t *object, const char *name)
 	return json_string_value(json_object_get(object, name));
 }
 
-/* The ids of the computers that the task is for. */
+/* The ids of the computers that the task is for, when not for all. */
 static int targets(struct store *store, const json_t *target, json_t **out, struct yg_err *err)
 {
 	static const char group[] =
@@ -22,13 +22,9 @@ static int targets(struct store *store, const json_t *target, json_t **out, stru
 		"AND deleted = 0 AND activated IS NOT NULL ORDER BY id";
 	static const char policy[] =
 		"SELECT id FROM computers WHERE policy = $1 AND deleted = 0 AND activated IS NOT NULL ORDER BY id";
-	static const char all[] =
-		"SELECT id FROM computers WHERE deleted = 0 AND activated IS NOT NULL ORDER BY id";
 	static const char one[] =
 		"SELECT id FROM computers WHERE id = $1 AND deleted = 0 AND activated IS NOT NULL";
 	const char *type = member(target, "type");
-	if (strcmp(type, "all") == 0)
-		return store_texts(store, all, YG_DB_NO_ARGS, out, err);
 	if (strcmp(type, "computers") != 0)
 		return store_texts(store, strcmp(type, "group") == 0 ? group : policy,
 			YG_DB_ARGS(yg_db_text(member(target, "id"))), out, err);
@@ -67,8 +63,12 @@ int task_run(struct store *store, const struct store_asker *asker, const json_t 
 		store->check_content = true;
 		return remember(store, task, "", "started", err);
 	}
+	/* All are not counted here: there may be more than a request can name. */
+	const json_t *target = json_object_get(task, "target");
 	json_t *computers YG_AUTO(yg_json) = NULL;
-	if (targets(store, json_object_get(task, "target"), &computers, err) < 0)
+	if (strcmp(member(target, "type"), "all") == 0)
+		computers = json_string("all");
+	else if (targets(store, target, &computers, err) < 0)
 		return -1;
 	json_t *order YG_AUTO(yg_json) = json_pack("{s:s, s:O, s:b, s:b, s:O, s:s}", "kind", kind,
 		"computers", computers, "scheduled", 1, "relays",
@@ -111,6 +111,11 @@ static int run_due(struct store *store, const json_t *task, struct yg_err *err)
 	/* Nobody to ask is not a failure of the Manager: the task goes on, and its row says so. */
 	if (why.code == YG_EFORMAT && strcmp(why.cause, "conflict") == 0)
 		return remember(store, task, NULL, "nobody", err);
+	/* A task that cannot be done keeps no other from its time. Nothing was written: a job is checked first. */
+	if (why.code == YG_EFORMAT || why.code == YG_ELIMIT || why.code == YG_EABSENT) {
+		yg_log(YG_LOG_WARN, "store.task", "task %s: %s", member(task, "name"), why.msg);
+		return remember(store, task, NULL, "failed", err);
+	}
 	*err = why;
 	return -1;
 }

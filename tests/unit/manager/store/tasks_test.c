@@ -227,6 +227,90 @@ static void changing(void **state)
 	want_history(&world, since, "560 562 561");
 }
 
+/* A task that can no longer be done keeps no other one from its time, nor from its next. */
+static void one_that_fails(void **state)
+{
+	WORLD(world);
+	struct agent web;
+	struct yg_err err = {0};
+	at(&world, "2026-11-22T10:00:00Z");
+	activate(&world, &web, "web1", false);
+	json_t *bad_one YG_AUTO(yg_json) = person(&world, "tasks.create",
+		json_pack("{s:s, s:s, s:[s], s:{s:s}}", "name", "a", "kind", "scan", "paths",
+			"/srv", "schedule", "type", "hourly"));
+	json_t *good YG_AUTO(yg_json) = person(&world, "tasks.create",
+		json_pack("{s:s, s:{s:s}}", "name", "b", "schedule", "type", "hourly"));
+	assert_int_equal(yg_db_exec(world.store->db,
+				 "UPDATE tasks SET paths = '[\"srv\"]' WHERE name = 'a'",
+				 YG_DB_NO_ARGS, NULL, &err),
+		0);
+	at(&world, "2026-11-22T11:00:01Z");
+	store_tick(world.store);
+	json_t *failed YG_AUTO(yg_json) = get(&world, bad_one);
+	json_t *done YG_AUTO(yg_json) = get(&world, good);
+	assert_string_equal(text(done, "last_state"), "started");
+	assert_string_equal(text(failed, "last_state"), "failed");
+	assert_string_equal(text(failed, "next_run"), "2026-11-22T12:00:00Z");
+}
+
+/* All are as many as there are: a request can name 50,000. */
+static void all_of_many(void **state)
+{
+	if (*state) /* the rule is not the database's, and it is slow there */
+		skip();
+	WORLD(world);
+	struct agent web;
+	struct yg_err err = {0};
+	at(&world, "2026-11-22T10:00:00Z");
+	activate(&world, &web, "web1", false);
+	assert_int_equal(
+		yg_db_exec(world.store->db,
+			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) INSERT INTO "
+			"computers SELECT 'c' || i, 'c' || i, hostname, in_group, kind, address, state, protection, "
+			"relay, relay_allowed, relay_port, relay_urls, policy, policy_has, set_has, hello, status, "
+			"components, token, csr_sha256, serial, online, last_seq, created, activated, last_contact, "
+			"deleted, content, relay_group, relay_on FROM n, computers WHERE name = 'web1'",
+			YG_DB_NO_ARGS, NULL, &err),
+		0);
+	json_t *task YG_AUTO(yg_json) = make(&world, "nightly", "update", json_pack(DAILY));
+	json_t *ran YG_AUTO(
+		yg_json) = person(&world, "tasks.run", json_pack("{s:s}", "id", text(task, "id")));
+	int64_t parts = 0;
+	assert_int_equal(yg_db_number(world.store->db,
+				 "SELECT count(*) FROM job_computers WHERE job = $1",
+				 YG_DB_ARGS(yg_db_text(text(ran, "job"))), &parts, &err),
+		0);
+	assert_int_equal(parts, 50001);
+}
+
+/* A computer that a task names was deleted: the task can be switched off all the same. */
+static void target_is_gone(void **state)
+{
+	WORLD(world);
+	struct agent web;
+	activate(&world, &web, "web1", false);
+	json_t *task YG_AUTO(yg_json) = person(&world, "tasks.create",
+		json_pack("{s:s, s:{s:s}, s:{s:s, s:[s]}}", "name", "one", "schedule", "type",
+			"hourly", "target", "type", "computers", "computers", web.id));
+	json_decref(person(&world, "computers.delete", json_pack("{s:s}", "id", web.id)));
+	json_t *off YG_AUTO(yg_json) = person(&world, "tasks.update",
+		json_pack("{s:s, s:b}", "id", text(task, "id"), "enabled", 0));
+	assert_true(json_is_false(json_object_get(off, "enabled")));
+}
+
+static void limit(void **state)
+{
+	WORLD(world);
+	char name[16];
+	for (int i = 0; i < 500; i++) {
+		(void)snprintf(name, sizeof(name), "%d", i);
+		json_decref(make(&world, name, "check", json_pack("{s:s}", "type", "hourly")));
+	}
+	person_fails(&world, "tasks.create",
+		json_pack("{s:s, s:{s:s}}", "name", "more", "schedule", "type", "hourly"),
+		YG_ELIMIT, "want at most 500 tasks, have them");
+}
+
 /* What may not be. Every row is a whole task but for what is wrong. */
 static const struct {
 	const char *args;
@@ -340,6 +424,10 @@ int main(void)
 		BOTH(clock_goes_back),
 		BOTH(targets),
 		BOTH(changing),
+		BOTH(one_that_fails),
+		BOTH(all_of_many),
+		BOTH(target_is_gone),
+		BOTH(limit),
 		BOTH(bad),
 		BOTH(migrated),
 	};
