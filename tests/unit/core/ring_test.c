@@ -205,7 +205,9 @@ static void survives_its_process(void **state)
 	for (int i = 0; i < 20; i++) {
 		int fd YG_AUTO(fd) = make("f.ring");
 		pid_t child = fork();
+		assert_true(child >= 0); /* -1 would be everybody */
 		if (child == 0) {
+			(void)alarm(60); /* nobody is left to end us when the test was killed */
 			struct yg_err err = {0};
 			struct yg_ring *ring = yg_ring_map(fd, &err);
 			while (ring)

@@ -232,17 +232,22 @@ static void open_setup(struct setup *s)
 	yg_super_start(s->super);
 }
 
-/* Run until the text was seen so often; fails after 10 s. */
-static void wait_for(struct setup *s, int times, const char *want)
+/* Run until the text was seen so often, for 30 s at most. */
+static bool comes(struct setup *s, int times, const char *want)
 {
 	s->want = want;
 	s->times = times;
 	if (count_of(s, want) >= times)
-		return;
+		return true;
 	s->late = false;
-	yg_timer_set(s->limit, 10000);
+	yg_timer_set(s->limit, 30000);
 	yg_loop_run(s->loop);
-	if (count_of(s, want) < times)
+	return count_of(s, want) >= times;
+}
+
+static void wait_for(struct setup *s, int times, const char *want)
+{
+	if (!comes(s, times, want))
 		fail_msg("want %d times '%s', have:\n%s", times, want, s->seen);
 }
 
@@ -461,8 +466,9 @@ static void roles_die_with_a_killed_parent(void **unused)
 	if (parent == 0) {
 		struct setup *s = new_setup();
 		open_setup(s);
-		wait_for(s, 1, "a hears b");
-		wait_for(s, 1, "a hears c");
+		/* A failure here must not go on with the other tests in this process. */
+		if (!comes(s, 1, "a hears b") || !comes(s, 1, "a hears c"))
+			_exit(1);
 		pid_t pids[] = {pid_in(s, "a starts"), pid_in(s, "b starts"),
 			pid_in(s, "c starts")};
 		ssize_t ignored = write(ready[1], pids, sizeof(pids));
@@ -471,6 +477,7 @@ static void roles_die_with_a_killed_parent(void **unused)
 		_exit(0);
 	}
 	pid_t pids[3] = {0};
+	(void)close(ready[1]); /* or a child that ends without a word is waited for for ever */
 	assert_int_equal(read(ready[0], pids, sizeof(pids)), sizeof(pids));
 	assert_int_equal(kill(parent, SIGKILL), 0);
 	assert_int_equal(waitpid(parent, NULL, 0), parent);
@@ -490,7 +497,6 @@ static void roles_die_with_a_killed_parent(void **unused)
 		assert_true(tries < 100);
 	}
 	(void)close(ready[0]);
-	(void)close(ready[1]);
 }
 
 static void helpers_are_found_or_named(void **unused)
@@ -536,12 +542,14 @@ static void a_role_switches_another_one_on_and_off(void **unused)
 	open_setup(s);
 	yg_super_on_turn(s->super, turned, s);
 	wait_for(s, 1, "a asked");
-	wait_for(s, 1, "c starts");
-	pid_t pid = pid_in(s, "c starts");
-	for (int i = 0; i < 100 && kill(pid, 0) == 0; i++)
+	wait_for(s, 1, "a loses c");
+	pass(s, 500);
+	/* It may have been ended before it had said anything; it does not come again. */
+	assert_in_range(count_of(s, "c starts"), 0, 1);
+	pid_t pid = count_of(s, "c starts") ? pid_in(s, "c starts") : 0;
+	for (int i = 0; i < 100 && pid && kill(pid, 0) == 0; i++)
 		pass(s, 100);
-	assert_int_equal(kill(pid, 0), -1);
-	assert_int_equal(count_of(s, "c starts"), 1);
+	assert_true(pid == 0 || kill(pid, 0) == -1);
 	close_setup(s);
 }
 

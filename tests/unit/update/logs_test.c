@@ -233,6 +233,7 @@ static void a_full_disk_tears_no_entry(void **state)
 	(void)state;
 	yg_logs_tmu(logs, true, "HttpsConnection", "one");
 	pid_t child = fork();
+	assert_true(child >= 0);
 	if (child == 0) {
 		const struct rlimit most = {120, 120};
 		(void)signal(SIGXFSZ, SIG_IGN);
@@ -252,6 +253,7 @@ static void a_full_disk_tears_no_entry(void **state)
 
 static _Noreturn void write_for_ever(void)
 {
+	(void)alarm(60); /* nobody is left to end us when the test was killed */
 	for (int i = 0;; i++)
 		yg_logs_tmu(logs, true, "HttpsConnection", "line %08d end", i);
 }
@@ -277,6 +279,7 @@ static void a_kill_loses_and_tears_nothing(void **state)
 	(void)state;
 	for (int round = 0; round < 60; round++) {
 		pid_t child = fork();
+		assert_true(child >= 0); /* -1 would be everybody */
 		if (child == 0)
 			write_for_ever();
 		(void)usleep((useconds_t)(300 + round * 137 % 4000));
