@@ -9,6 +9,7 @@
 
 #include "core/ring.h"
 #include "core/scrub.h"
+#include "core/str.h"
 
 #define LINE_MAX_BYTES 2048 /* longer lines are cut: the journal cuts at 48 KiB, people before */
 #define HEAD_MAX       128  /* "<4>agent/install: update.rejected: " */
@@ -70,11 +71,13 @@ static size_t escape(char *out, size_t room, const char *text)
 {
 	size_t used = 0;
 	for (const char *at = text; *at && used + 5 < room; at++) {
-		unsigned char c = (unsigned char)*at;
-		if (c >= 0x20 && c != 0x7f)
+		if (yg_str_is_c1(at)) {
+			at++;
+		} else if ((unsigned char)*at >= 0x20 && *at != 0x7f) {
 			out[used++] = *at;
-		else
-			used += (size_t)snprintf(out + used, room - used, "\\x%02x", c);
+			continue;
+		}
+		used += (size_t)snprintf(out + used, room - used, "\\x%02x", (unsigned char)*at);
 	}
 	out[used] = 0;
 	return used;

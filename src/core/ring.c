@@ -153,6 +153,8 @@ static void tame_line(char *text, size_t len)
 		unsigned char c = (unsigned char)text[i];
 		if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
 			text[i] = '?';
+		else if (i + 1 < len && yg_str_is_c1(text + i))
+			text[i] = text[i + 1] = '?';
 	}
 }
 

@@ -42,6 +42,13 @@ bool yg_str_path_ok(const char *path, size_t max);
 /* True when the bytes are well-formed UTF-8 without NUL. source  RFC 3629 */
 bool yg_str_utf8_ok(const char *text, size_t len);
 
+/* True when here begins a control character of two bytes, U+0080 to U+009F: terminals take U+009B for ESC [. */
+static inline bool yg_str_is_c1(const char *at)
+{
+	return (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] >= 0x80 &&
+		(unsigned char)at[1] <= 0x9f;
+}
+
 /* Add formatted text to a buffer. errors  YG_ELIMIT, YG_ESYSTEM */
 int yg_str_addf(struct yg_buf *buf, struct yg_err *err, const char *fmt, ...) YG_PRINTF(3, 4)
 	YG_MUST_CHECK;

@@ -210,6 +210,8 @@ static void tame(char *text, bool lines)
 				*at = ' ';
 		} else if (c < 0x20 || c == 0x7f) {
 			*at = ' ';
+		} else if (yg_str_is_c1(at)) {
+			at[0] = at[1] = ' ';
 		}
 	}
 }

@@ -61,7 +61,7 @@ static void lines_by_level(void **state)
 	(void)state;
 	struct yg_err err = {0};
 	assert_true(yg_scrub_add("geheim99"));
-	yg_log(YG_LOG_WARN, "a.b", "with\na \033 and http://u:geheim99@h");
+	yg_log(YG_LOG_WARN, "a.b", "with\na \033\xc2\x9b and http://u:geheim99@h");
 	yg_log(YG_LOG_DEBUG, "a.c", "not %s", "said");
 	yg_log_level_set(YG_LOG_DEBUG);
 	yg_log(YG_LOG_DEBUG, "a.d", "said");
@@ -74,7 +74,7 @@ static void lines_by_level(void **state)
 	assert_int_equal(yg_fs_read_fd(out, &said, &err), 0);
 	assert_int_equal(yg_ring_read(ring, &kept, &err), 0);
 	expect(&said,
-		"^<4>test/one: a\\.b: with\\\\x0aa \\\\x1b and http://u:\\*\\*\\*@h\n"
+		"^<4>test/one: a\\.b: with\\\\x0aa \\\\x1b\\\\x9b and http://u:\\*\\*\\*@h\n"
 		"<7>test/one: a\\.d: said\n$");
 	expect(&kept,
 		"^" STAMP "<4>test/one: a\\.b: .*\n" STAMP "<7>test/one: a\\.c: not said\n" STAMP

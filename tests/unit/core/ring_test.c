@@ -145,8 +145,12 @@ static void what_it_holds_is_looked_at(void **state)
 	add(ring, "esc \033[2J bell \a\n");
 	add(ring, "half a \xe3\x81 letter\n");
 	add(ring, "whole \xe3\x81\x82\n");
+	add(ring,
+		"C1 \xc2\x9b"
+		"2J \xc2\xa0\n");
 	char *text YG_AUTO(mem) = have(fd);
-	assert_string_equal(text, "esc ?[2J bell ?\nhalf a ?? letter\nwhole \xe3\x81\x82\n");
+	assert_string_equal(text,
+		"esc ?[2J bell ?\nhalf a ?? letter\nwhole \xe3\x81\x82\nC1 ??2J \xc2\xa0\n");
 	for (uint64_t written = 1; written > 0; written <<= 7) {
 		assert_int_equal(pwrite(fd, &written, sizeof(written), 8), sizeof(written));
 		char *some YG_AUTO(mem) = have(fd);

@@ -93,8 +93,10 @@ static void success_has_its_code(void **state)
 static void text_from_outside_forges_nothing(void **state)
 {
 	(void)state;
-	yg_logs_tmu(logs, true, "HttpsConnection", "%s", "a\nErr 20140528 forged\x1b[2J");
-	expect("TmuDump.txt", "^Err " TMU "HttpsConnection: a Err 20140528 forged \\[2J\n$");
+	yg_logs_tmu(logs, true, "HttpsConnection", "%s",
+		"a\nErr 20140528 forged\x1b[2J\xc2\x9b"
+		"2J");
+	expect("TmuDump.txt", "^Err " TMU "HttpsConnection: a Err 20140528 forged \\[2J  2J\n$");
 	YG_LOGS(logs, YG_LOGS_IAU, YG_LOGS_APP, "Update", "%s",
 		"a\n[2014-May-28 06:39:41 1|1] [app] x");
 	expect("iau.log",
