@@ -16,6 +16,7 @@
 #include "core/str.h"
 #include "proto/cause.h"
 #include "proto/event.h"
+#include "proto/word.h"
 
 static const char *member(const json_t *object, const char *name)
 {
@@ -75,8 +76,9 @@ static void show_last(struct cli *cli, const json_t *answer, const char *name, c
 	if (!json_is_object(run))
 		return;
 	char *outcome YG_AUTO(mem) = show_value(cli, run, "outcome");
-	char *bytes YG_AUTO(mem) = text_bytes(json_integer_value(json_object_get(run, "bytes")));
-	(void)printf("%s %s: %s", title, member(run, "time"), outcome);
+	char *bytes YG_AUTO(
+		mem) = text_bytes(json_integer_value(json_object_get(run, "bytes")), cli->lang);
+	(void)printf("%s: %s, %s", title, member(run, "time"), outcome);
 	if (*member(run, "source"))
 		(void)printf(cli_say(cli, ", %s, %lld s, %s", "、%s、%lld秒、%s"),
 			member(run, "source"),
@@ -204,13 +206,13 @@ static void show_joined(const struct cli *cli, const json_t *with)
 		member(with, "job"),
 		manager ? cli_say(cli, "of the Manager", "Managerから")
 			: cli_say(cli, "started here", "このコンピュータで開始"),
-		member(with, "phase"));
+		yg_word(YG_WORDS_PHASE, member(with, "phase"), cli->lang));
 }
 
 static void show_phase(void *ctx, const json_t *line)
 {
 	const struct cli *cli = ctx;
-	const char *phase = member(line, "phase");
+	const char *phase = yg_word(YG_WORDS_PHASE, member(line, "phase"), cli->lang);
 	const json_t *left = json_object_get(line, "left_s");
 	json_int_t done = json_integer_value(json_object_get(line, "done"));
 	json_int_t of = json_integer_value(json_object_get(line, "of"));
@@ -222,7 +224,7 @@ static void show_phase(void *ctx, const json_t *line)
 		cli_progress(cli, "%s", phase);
 		return;
 	}
-	char *all YG_AUTO(mem) = text_bytes(of);
+	char *all YG_AUTO(mem) = text_bytes(of, cli->lang);
 	int percent = (int)(done >= of ? 100 : done * 100 / of);
 	if (json_is_integer(left))
 		cli_progress(cli,
@@ -375,8 +377,9 @@ int agent_scan(struct cli *cli)
 		(void)json_object_set(answer, "unjudged", unjudged);
 		(void)cli_json(answer);
 	} else {
-		char *bytes YG_AUTO(mem) = text_bytes(
-			json_integer_value(json_object_get(answer, "bytes")));
+		char *bytes YG_AUTO(
+			mem) = text_bytes(json_integer_value(json_object_get(answer, "bytes")),
+			cli->lang);
 		(void)printf(cli_say(cli, "%lld files (%s), %zu with malware, %lld not judged\n",
 				     "%lldファイル (%s)、検出%zu件、判定不能%lld件\n"),
 			json_integer_value(json_object_get(answer, "files")), bytes, count,

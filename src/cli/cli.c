@@ -41,10 +41,16 @@ char *cli_sentence(const struct cli *cli, const char *id, const char *found, boo
 	struct yg_err why = {0};
 	const char *helps = cause && remedy ? yg_cause_remedy(cause, cli->lang) : "";
 	const char *alone = cause && remedy ? yg_cause_auto(cause, cli->lang) : "";
-	const char *space = cli_say(cli, " ", "");
-	if (yg_cause_sentence(id, found, cli->lang, &line, &why) < 0 ||
-		yg_str_addf(&line, &why, "%s%s%s%s", *helps ? space : "", helps,
-			*alone ? space : "", alone) < 0 ||
+	if (yg_cause_sentence(id, found, cli->lang, &line, &why) < 0)
+		return text_join(id, "");
+	/* Japanese sentences follow each other without a space, but a bracket. */
+	const char *between = cli_say(cli, " ", "");
+	const char *first = line.len > 0 && line.data[line.len - 1] == ')' ? " " : between;
+	if (yg_str_addf(&line, &why, "%s%s%s%s", *helps ? first : "", helps,
+		    !*alone          ? ""
+			    : *helps ? between
+				     : first,
+		    alone) < 0 ||
 		yg_buf_add(&line, "", 1, &why) < 0)
 		return text_join(id, "");
 	return text_join((const char *)line.data, "");

@@ -29,13 +29,26 @@ static void line(const char *indent, const char *label, const char *text)
 	(void)putchar('\n');
 }
 
+/* What a check saw begins with the check's word. A new string. */
+static char *seen_text(const struct cli *cli, const char *seen)
+{
+	size_t len = strcspn(seen, ":");
+	char *check YG_AUTO(mem) = yg_str_format("%.*s", (int)len, seen);
+	return yg_str_format("%s%s",
+		check && seen[len] ? yg_word(YG_WORDS_CHECK, check, cli->lang)
+			: check    ? check
+				   : "",
+		seen + len);
+}
+
 static void show_seen(const struct cli *cli, const json_t *cause)
 {
 	size_t i;
 	json_t *seen;
 	json_array_foreach(json_object_get(cause, "seen"), i, seen)
 	{
-		line("   ", cli_say(cli, "Seen", "確認した内容"), json_string_value(seen));
+		char *text YG_AUTO(mem) = seen_text(cli, json_string_value(seen));
+		line("   ", cli_say(cli, "Seen", "確認した内容"), text ? text : "");
 	}
 }
 
@@ -110,8 +123,9 @@ void diagnose_support(const struct cli *cli, const json_t *causes, const char *c
 		if (is_over(cause))
 			continue;
 		(void)!yg_clock_parse(member(cause, "last"), &at_s, &err);
-		char *what YG_AUTO(mem) = detail
-			? yg_str_format("%s (%s)", member(cause, "sentence"), detail)
+		char *shown YG_AUTO(mem) = detail ? seen_text(cli, detail) : NULL;
+		char *what YG_AUTO(mem) = shown
+			? yg_str_format("%s (%s)", member(cause, "sentence"), shown)
 			: yg_str_format("%s", member(cause, "sentence"));
 		const struct yg_support given = {member(cause, "cause"), what, computer, id, at_s,
 			versions};
@@ -121,6 +135,9 @@ void diagnose_support(const struct cli *cli, const json_t *causes, const char *c
 		first = false;
 		(void)fputs(text ? text : "", stdout);
 	}
+	if (first)
+		(void)puts(cli_say(cli, "Nothing was found that is wrong.",
+			"問題は見つかりませんでした。"));
 }
 
 /* ---- a whole diagnosis ---- */

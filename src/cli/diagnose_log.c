@@ -66,6 +66,31 @@ static void show_rest(const struct cli *cli, const json_t *result)
 	}
 }
 
+/* Files that say nothing, or of which only known words could be looked at. returns whether any file said something */
+static bool show_unread(const struct cli *cli, const json_t *result)
+{
+	bool silent = json_array_size(json_object_get(result, "causes")) == 0;
+	bool some = false;
+	size_t i;
+	json_t *file;
+	json_array_foreach(json_object_get(result, "files"), i, file)
+	{
+		bool entries = json_integer_value(json_object_get(file, "entries")) > 0;
+		some |= entries;
+		if (cli->json ||
+			(entries && (!silent || strcmp(member(file, "format"), "text") != 0)))
+			continue;
+		text_put(member(file, "name"), stdout);
+		(void)puts(entries
+				? cli_say(cli,
+					  ": the format is not known; it was searched for known codes and words",
+					  ": 形式が不明なため、既知のコードと語句のみを確認しました")
+				: cli_say(cli, ": there is no entry of a log in it",
+					  ": ログとして読み取れる記録がありません"));
+	}
+	return some;
+}
+
 int diagnose_log(struct cli *cli)
 {
 	struct yg_err err = {0};
@@ -88,14 +113,16 @@ int diagnose_log(struct cli *cli)
 		}
 	}
 	json_t *result YG_AUTO(yg_json) = yg_logread_result(logread, &standing);
+	bool some = show_unread(cli, result);
 	if (cli->json) {
 		(void)cli_json(result);
 	} else if (args_get(&cli->args, "--support")) {
-		diagnose_support(cli, json_object_get(result, "causes"), "", "", "");
+		if ((some && !bad) || json_array_size(json_object_get(result, "causes")) > 0)
+			diagnose_support(cli, json_object_get(result, "causes"), "", "", "");
 	} else {
 		diagnose_show(cli, json_object_get(result, "causes"),
-			json_array_size(json_object_get(result, "unknown")) == 0);
+			some && !bad && json_array_size(json_object_get(result, "unknown")) == 0);
 		show_rest(cli, result);
 	}
-	return bad ? ARGS_USAGE : standing > 0 ? ARGS_FAILED : ARGS_DONE;
+	return bad || !some ? ARGS_USAGE : standing > 0 ? ARGS_FAILED : ARGS_DONE;
 }

@@ -39,7 +39,7 @@ static int show(const struct cli *cli, const json_t *group)
 	static const struct show_column rows[] = {
 		{"name", {"Name", "名前"}},
 		{"id", {"Id", "ID"}},
-		{"default", {"Default", "初期値"}},
+		{"default", {"Default", "既定"}},
 		{"parent.name", {"Takes from", "取得元グループ"}},
 		{"depth", {"Level", "階層"}},
 		{"relays", {"Relays", "Relay"}},
@@ -71,7 +71,7 @@ int groups_list(struct cli *cli)
 		{"relays", {"Relays", "Relay"}},
 		{"computers", {"Others", "その他"}},
 		{"served_by.name", {"Served by", "配信元グループ"}},
-		{"default", {"Default", "初期値"}},
+		{"default", {"Default", "既定"}},
 		{"id", {"Id", "ID"}},
 	};
 	struct yg_err err = {0};

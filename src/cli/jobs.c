@@ -12,6 +12,8 @@
 #include "cli/text.h"
 #include "core/json.h"
 #include "core/str.h"
+#include "proto/cause.h"
+#include "proto/word.h"
 
 /* What a computer's part came to: what a scan saw, what an update changed, or the sentence of its
  * failure in the user's language. A new string.
@@ -28,8 +30,29 @@ static char *result(const struct cli *cli, const json_t *computer)
 	char *changes YG_AUTO(mem) = text_updated(json_object_get(detail, "updated"));
 	if (*changes && !*ask_member(computer, "cause"))
 		return yg_take(changes);
-	return cli_sentence(cli, ask_member(computer, "cause"), ask_member(computer, "sentence"),
-		false);
+	const char *cause = ask_member(computer, "cause"), *said = ask_member(computer, "sentence");
+	char *text YG_AUTO(
+		mem) = cli_sentence(cli, cause, yg_word(YG_WORDS_REASON, said, cli->lang), false);
+	return *cause ? yg_str_format("%s [%s]", text, cause) : yg_take(text);
+}
+
+/* What helps, once for each cause that parts ended with. */
+static void show_remedies(const struct cli *cli, const json_t *computers)
+{
+	json_t *told YG_AUTO(yg_json) = json_object();
+	size_t i;
+	json_t *computer;
+	json_array_foreach(computers, i, computer)
+	{
+		const char *cause = ask_member(computer, "cause");
+		const struct yg_cause *known = yg_cause_find(cause);
+		if (!known || !*yg_cause_remedy(known, cli->lang) || json_object_get(told, cause))
+			continue;
+		(void)printf("%s→ [%s] ", json_object_size(told) == 0 ? "\n" : "", cause);
+		text_put(yg_cause_remedy(known, cli->lang), stdout);
+		(void)putchar('\n');
+		(void)json_object_set_new(told, cause, json_true());
+	}
 }
 
 static bool is_over(const json_t *computer)
@@ -44,8 +67,8 @@ static char *amount(const struct cli *cli, const json_t *computer)
 {
 	json_int_t bytes = json_integer_value(json_object_get(computer, "bytes"));
 	json_int_t of = json_integer_value(json_object_get(computer, "bytes_of"));
-	char *have YG_AUTO(mem) = text_bytes(bytes);
-	char *all YG_AUTO(mem) = text_bytes(of);
+	char *have YG_AUTO(mem) = text_bytes(bytes, cli->lang);
+	char *all YG_AUTO(mem) = text_bytes(of, cli->lang);
 	if (of <= 0)
 		return bytes > 0 ? yg_take(have) : yg_str_format("%s", "");
 	return yg_str_format(cli_say(cli, "%s of %s", "%s / %s"), have, all);
@@ -211,6 +234,7 @@ static int show_job(struct cli *cli, json_t *job, int tries)
 		text_table_add(table, what);
 	}
 	text_table_print(table, stdout);
+	show_remedies(cli, computers);
 	if (json_array_size(found) > 0)
 		(void)putchar('\n');
 	show_findings(found);

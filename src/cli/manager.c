@@ -117,6 +117,20 @@ int manager_computers_delete(struct cli *cli)
 
 /* ---- events, components ---- */
 
+/* The code behind the text, as logs and jobs have it. */
+static void name_causes(json_t *events)
+{
+	size_t i;
+	json_t *event;
+	json_array_foreach(events, i, event)
+	{
+		const char *cause = ask_member(json_object_get(event, "params"), "cause");
+		if (*cause)
+			(void)json_object_set_new(event, "description",
+				json_sprintf("%s [%s]", ask_member(event, "description"), cause));
+	}
+}
+
 int manager_events(struct cli *cli)
 {
 	static const struct show_column columns[] = {
@@ -146,9 +160,10 @@ int manager_events(struct cli *cli)
 		return code;
 	if (!cli->json && args_get(&cli->args, "--support"))
 		return support_events(cli, json_object_get(answer, "items"));
-	return cli->json
-		? cli_json(answer)
-		: show_list(cli, json_object_get(answer, "items"), columns, YG_COUNT(columns));
+	if (cli->json)
+		return cli_json(answer);
+	name_causes(json_object_get(answer, "items"));
+	return show_list(cli, json_object_get(answer, "items"), columns, YG_COUNT(columns));
 }
 
 int manager_components(struct cli *cli)
@@ -284,7 +299,7 @@ int manager_policies(struct cli *cli)
 	static const struct show_column columns[] = {
 		{"name", {"Name", "名前"}},
 		{"version", {"Version", "版"}},
-		{"default", {"Default", "初期値"}},
+		{"default", {"Default", "既定"}},
 		{"computers", {"Computers", "台数"}},
 		{"updated", {"Changed", "変更"}},
 		{"id", {"Id", "ID"}},

@@ -325,8 +325,9 @@ int package_done(struct cli *cli, const char *path, json_t *contents)
 	{
 		const char *absent = json_string_value(json_object_get(file, "absent"));
 		json_int_t secrets = json_integer_value(json_object_get(file, "secrets"));
-		char *bytes YG_AUTO(mem) = text_bytes(
-			json_integer_value(json_object_get(file, "bytes")));
+		char *bytes YG_AUTO(
+			mem) = text_bytes(json_integer_value(json_object_get(file, "bytes")),
+			cli->lang);
 		text_table_add(table, json_string_value(json_object_get(file, "name")));
 		text_table_add(table, absent ? "" : bytes);
 		if (absent)

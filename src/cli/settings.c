@@ -78,6 +78,26 @@ static void flatten(const struct cli *cli, struct text_table *table, const char 
 	}
 }
 
+/* The same choice in JSON: what nobody named goes. */
+static void leave(const struct cli *cli, const char *prefix, json_t *value)
+{
+	const char *name;
+	json_t *item;
+	void *next;
+	json_object_foreach_safe(value, next, name, item)
+	{
+		char *path YG_AUTO(mem) = yg_str_format("%s%s%s", prefix, *prefix ? "." : "", name);
+		bool named = json_is_array(item) ? wanted(cli, "source.ca")
+						 : wanted(cli, path ? path : "");
+		if (path && json_is_object(item)) {
+			leave(cli, path, item);
+			named = json_object_size(item) > 0;
+		}
+		if (!named)
+			(void)json_object_del(value, name);
+	}
+}
+
 /* ---- changing ---- */
 
 /* All that comes, also from a pipe or a terminal. */
@@ -135,7 +155,8 @@ static json_t *from_file(const char *path, struct yg_err *err)
 }
 
 /* A value as text becomes what the setting is now. returns a new reference, or NULL */
-static json_t *typed(const char *name, const json_t *now, const char *text, struct yg_err *err)
+static json_t *typed(const struct cli *cli, const char *name, const json_t *now, const char *text,
+	struct yg_err *err)
 {
 	uint64_t number = 0;
 	size_t len = strlen(name);
@@ -143,7 +164,10 @@ static json_t *typed(const char *name, const json_t *now, const char *text, stru
 		bool yes = strcmp(text, "yes") == 0 || strcmp(text, "true") == 0;
 		if (yes || strcmp(text, "no") == 0 || strcmp(text, "false") == 0)
 			return json_boolean(yes);
-		(void)yg_fail(err, YG_EFORMAT, "want yes or no, have '%s'", text);
+		(void)yg_fail(err, YG_EFORMAT,
+			cli_say(cli, "want yes or no, have '%s'",
+				"yesまたはnoを指定してください ('%s')"),
+			text);
 		return NULL;
 	}
 	if (json_is_integer(now))
@@ -153,25 +177,31 @@ static json_t *typed(const char *name, const json_t *now, const char *text, stru
 	if (text[0] == '@')
 		return from_file(text + 1, err);
 	if (text[0] != '\0' && len > 9 && strcmp(name + len - 9, ".password") == 0) {
-		(void)yg_fail(err, YG_EFORMAT,
-			"want @FILE, or @- for standard input: everybody on this computer can read a "
-			"command line");
+		(void)yg_fail(err, YG_EFORMAT, "%s",
+			cli_say(cli,
+				"want @FILE, or @- for standard input: everybody on this computer can read a "
+				"command line",
+				"コマンドラインは他のユーザから見えるため、@FILE (ファイル) または @- (標準入力) で指定してください"));
 		return NULL;
 	}
 	return json_string(text);
 }
 
 /* "source.url=https://…" into {"source":{"url":…}}. */
-static int set_one(const json_t *now, const char *word, json_t *change, struct yg_err *err)
+static int set_one(const struct cli *cli, const json_t *now, const char *word, json_t *change,
+	struct yg_err *err)
 {
 	size_t len = strcspn(word, "=");
 	char *name YG_AUTO(mem) = yg_str_format("%.*s", (int)len, word);
 	const json_t *present = name ? show_at(now, name) : NULL;
 	if (!present || (word[len] && (json_is_object(present) || json_is_array(present))))
-		return yg_fail(err, YG_EABSENT, "there is no setting '%s'", name ? name : "");
+		return yg_fail(err, YG_EABSENT,
+			cli_say(cli, "there is no setting '%s'; 'yagura settings' lists them all",
+				"設定 '%s' はありません。「yagura settings」で一覧を表示できます"),
+			name ? name : "");
 	if (!word[len])
 		return 0;
-	json_t *value YG_AUTO(yg_json) = typed(name, present, word + len + 1, err);
+	json_t *value YG_AUTO(yg_json) = typed(cli, name, present, word + len + 1, err);
 	if (!value)
 		return yg_wrap(err, "%s", name);
 	char *at = name;
@@ -197,7 +227,7 @@ int settings_run(struct cli *cli)
 	if (code != ARGS_DONE)
 		return code;
 	for (size_t i = 0; i < cli->args.word_count; i++)
-		if (set_one(now, cli->args.words[i], change, &err) < 0)
+		if (set_one(cli, now, cli->args.words[i], change, &err) < 0)
 			return ask_misuse(cli, &err);
 	json_t *answer YG_AUTO(yg_json) = NULL;
 	if (json_object_size(change) > 0) {
@@ -206,8 +236,10 @@ int settings_run(struct cli *cli)
 		if (code != ARGS_DONE)
 			return code;
 	}
-	if (cli->json)
+	if (cli->json) {
+		leave(cli, "", answer ? answer : now);
 		return cli_json(answer ? answer : now);
+	}
 	struct text_table *table YG_AUTO(text_table) = text_table_new(2);
 	flatten(cli, table, "", answer ? answer : now);
 	text_table_print(table, stdout);

@@ -26,6 +26,10 @@ static const struct {
 	enum yg_words words;
 } words[] = {
 	{"state", YG_WORDS_STATE},
+	{"agent_state", YG_WORDS_STATE},
+	{"relay_status.state", YG_WORDS_STATE},
+	{"expiry_state", YG_WORDS_STATE},
+	{"last_state", YG_WORDS_STATE},
 	{"protection", YG_WORDS_STATE},
 	{"newest", YG_WORDS_STATE},
 	{"policy.sent", YG_WORDS_STATE},
@@ -39,7 +43,11 @@ static const struct {
 	{"as", YG_WORDS_KIND},
 	{"level", YG_WORDS_KIND},
 	{"role", YG_WORDS_KIND},
+	{"what", YG_WORDS_KIND},
+	{"content.mode", YG_WORDS_KIND},
 	{"by", YG_WORDS_WHO},
+	{"content.from", YG_WORDS_WHO},
+	{"renewed_by", YG_WORDS_WHO},
 	{"reason", YG_WORDS_REASON},
 };
 
@@ -65,6 +73,10 @@ void show_table(struct text_table *table)
 int show_list(const struct cli *cli, const json_t *items, const struct show_column *columns,
 	size_t count)
 {
+	if (json_array_size(items) == 0) {
+		(void)puts(cli_say(cli, "None", "該当なし"));
+		return ARGS_DONE;
+	}
 	struct text_table *table YG_AUTO(text_table) = text_table_new(count);
 	for (size_t i = 0; i < count; i++)
 		text_table_add(table, columns[i].title[cli->lang]);

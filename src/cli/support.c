@@ -65,6 +65,9 @@ int support_job(struct cli *cli, const json_t *job)
 				ask_member(part, "name"), ask_member(part, "id"),
 				*ended ? ended : ask_member(job, "ended"));
 	}
+	if (!blocks.some)
+		(void)puts(
+			cli_say(cli, "Nothing failed in this job", "このジョブに失敗はありません"));
 	return ARGS_DONE;
 }
 
@@ -83,5 +86,8 @@ int support_events(struct cli *cli, const json_t *items)
 				ask_member(computer, "name"), ask_member(computer, "id"),
 				ask_member(event, "time"));
 	}
+	if (!blocks.some)
+		(void)puts(cli_say(cli, "No event with a cause",
+			"原因コードのあるイベントはありません"));
 	return ARGS_DONE;
 }

@@ -5,26 +5,71 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/api.h"
 #include "cli/ask.h"
 #include "cli/text.h"
 #include "core/json.h"
 #include "core/str.h"
 
-/* "daily 03:30 Asia/Tokyo". A new string. */
-static char *schedule_text(const json_t *schedule)
+/* "mon, thu", "月、木". A new string. */
+static char *days_text(const struct cli *cli, const json_t *days)
 {
-	const char *type = ask_member(schedule, "type");
-	char *days YG_AUTO(mem) = text_value(json_object_get(schedule, "weekdays"), YG_LANG_EN);
+	static const char *const names[][2] = {{"sun", "日"}, {"mon", "月"}, {"tue", "火"},
+		{"wed", "水"}, {"thu", "木"}, {"fri", "金"}, {"sat", "土"}};
+	char *out = yg_str_format("%s", "");
+	size_t i;
+	json_t *day;
+	json_array_foreach(days, i, day)
+	{
+		char *before YG_AUTO(mem) = out;
+		const char *name = json_string_value(day);
+		for (size_t k = 0; name && k < YG_COUNT(names); k++)
+			if (strcmp(names[k][0], name) == 0)
+				name = names[k][cli->lang];
+		out = yg_str_format("%s%s%s", before ? before : "",
+			i > 0 ? cli_say(cli, ", ", "、") : "", name ? name : "?");
+	}
+	return out;
+}
+
+/* "daily 03:30 Asia/Tokyo". A new string. */
+static char *schedule_text(const struct cli *cli, const json_t *schedule)
+{
+	const char *type = ask_member(schedule, "type"), *at = ask_member(schedule, "at");
+	const char *zone = *ask_member(schedule, "zone") ? ask_member(schedule, "zone") : "UTC";
 	if (strcmp(type, "every") == 0)
-		return yg_str_format("every %lld",
+		return yg_str_format(cli_say(cli, "every %lld s", "%lld秒ごと"),
 			json_integer_value(json_object_get(schedule, "seconds")));
 	if (strcmp(type, "hourly") == 0)
-		return yg_str_format("hourly :%02lld",
+		return yg_str_format(cli_say(cli, "hourly :%02lld", "毎時 %02lld分"),
 			json_integer_value(json_object_get(schedule, "minute")));
-	const char *zone = ask_member(schedule, "zone");
-	return yg_str_format("%s %s%s%s %s", type, ask_member(schedule, "at"),
-		strcmp(type, "weekly") == 0 ? " " : "", strcmp(type, "weekly") == 0 ? days : "",
-		*zone ? zone : "UTC");
+	if (strcmp(type, "daily") == 0)
+		return yg_str_format(cli_say(cli, "daily %s %s", "毎日 %s %s"), at, zone);
+	char *days YG_AUTO(mem) = days_text(cli, json_object_get(schedule, "weekdays"));
+	return yg_str_format(cli_say(cli, "weekly %1$s %2$s %3$s", "毎週 %2$s %1$s %3$s"), at,
+		days ? days : "", zone);
+}
+
+/* "relay group osaka": asked for by its id; the id when it is not there any more. A new string. */
+static char *target_text(struct cli *cli, const json_t *target)
+{
+	struct yg_err ignored = {0};
+	const char *type = ask_member(target, "type"), *id = ask_member(target, "id");
+	bool group = strcmp(type, "group") == 0;
+	if (group || strcmp(type, "policy") == 0) {
+		json_t *answer YG_AUTO(yg_json) = NULL;
+		char *path YG_AUTO(mem) = ask_path(group ? "relay-groups" : "policies", id);
+		if (path && api_call(cli, "GET", path, NULL, &answer, &ignored) < 0)
+			answer = NULL;
+		const char *name = ask_member(answer, "name");
+		return yg_str_format(group ? cli_say(cli, "relay group %s", "Relayグループ %s")
+					   : cli_say(cli, "policy %s", "ポリシー %s"),
+			*name ? name : id);
+	}
+	if (strcmp(type, "computers") == 0)
+		return yg_str_format(cli_say(cli, "%zu computers", "コンピュータ%zu台"),
+			json_array_size(json_object_get(target, "computers")));
+	return yg_str_format("%s", cli_say(cli, "all", "すべて"));
 }
 
 int tasks_list(struct cli *cli)
@@ -33,7 +78,7 @@ int tasks_list(struct cli *cli)
 		{"name", {"Name", "名前"}},
 		{"kind", {"Kind", "種類"}},
 		{"when", {"When", "予定"}},
-		{"target.type", {"For", "対象"}},
+		{"for", {"For", "対象"}},
 		{"enabled", {"Enabled", "有効"}},
 		{"next_run", {"Next", "次回"}},
 		{"last_run", {"Last", "前回"}},
@@ -49,8 +94,10 @@ int tasks_list(struct cli *cli)
 	json_t *items = json_object_get(answer, "items");
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		json_t *item = json_array_get(items, i);
-		char *when YG_AUTO(mem) = schedule_text(json_object_get(item, "schedule"));
+		char *when YG_AUTO(mem) = schedule_text(cli, json_object_get(item, "schedule"));
+		char *whom YG_AUTO(mem) = target_text(cli, json_object_get(item, "target"));
 		(void)json_object_set_new(item, "when", json_string(when));
+		(void)json_object_set_new(item, "for", json_string(whom));
 	}
 	return show_list(cli, items, columns, YG_COUNT(columns));
 }
@@ -80,7 +127,21 @@ static int number(struct cli *cli, const char *option, const char *name, json_t 
 	return 0;
 }
 
-static int schedule(struct cli *cli, json_t *body, struct yg_err *err)
+/* What a schedule does not say stays as it is: the zone, and the days of a week. */
+static void keep(const json_t *now, json_t *made)
+{
+	static const struct {
+		const char *name, *type;
+	} members[] = {{"zone", "daily"}, {"zone", "weekly"}, {"weekdays", "weekly"}};
+	for (size_t i = 0; i < YG_COUNT(members); i++) {
+		json_t *present = json_object_get(now, members[i].name);
+		if (present && strcmp(ask_member(made, "type"), members[i].type) == 0)
+			(void)json_object_set(made, members[i].name, present);
+	}
+}
+
+/* in  now  the schedule that is changed; NULL for a new task, which needs one */
+static int schedule(struct cli *cli, const json_t *now, json_t *body, struct yg_err *err)
 {
 	static const struct {
 		const char *option, *type;
@@ -101,19 +162,20 @@ static int schedule(struct cli *cli, json_t *body, struct yg_err *err)
 		else if (number(cli, kinds[i].option, i == 0 ? "seconds" : "minute", made, err) < 0)
 			return -1;
 	}
-	if (count > 1)
+	if (count > 1 || (count == 0 && !now))
 		return yg_fail(err, YG_EFORMAT,
 			cli_say(cli, "want one of --every, --hourly, --daily and --weekly",
 				"--every、--hourly、--daily、--weeklyのうち1つを指定してください"));
-	if (count == 0 && (zone || days))
-		return yg_fail(err, YG_EFORMAT,
-			cli_say(cli, "--zone and --weekdays go with --daily or --weekly",
-				"--zoneと--weekdaysは--dailyまたは--weeklyと共に指定してください"));
+	if (count == 0 && !zone && !days)
+		return 0;
+	if (count == 0)
+		(void)json_object_update(made, (json_t *)(uintptr_t)now);
+	keep(now, made);
 	if (zone)
 		(void)json_object_set_new(made, "zone", json_string(zone));
 	if (days)
 		(void)json_object_set_new(made, "weekdays", split(days));
-	return count == 0 || json_object_set(body, "schedule", made) == 0
+	return json_object_set(body, "schedule", made) == 0
 		? 0
 		: yg_fail(err, YG_ESYSTEM, "out of memory");
 }
@@ -149,8 +211,9 @@ static int target(struct cli *cli, json_t *body, struct yg_err *err)
 	return 0;
 }
 
-/* What the options say. *misused: it was the command line's fault. */
-static int body_of(struct cli *cli, json_t *body, bool *misused, struct yg_err *err)
+/* What the options say. *misused: it was the command line's fault. in  now  as of schedule() */
+static int body_of(struct cli *cli, const json_t *now, json_t *body, bool *misused,
+	struct yg_err *err)
 {
 	static const struct {
 		const char *option, *name, *value; /* value NULL: the option's own */
@@ -169,7 +232,7 @@ static int body_of(struct cli *cli, json_t *body, bool *misused, struct yg_err *
 		(void)json_object_set_new(body, "enabled",
 			json_boolean(args_get(&cli->args, "--enable") != NULL));
 	*misused = true;
-	if (number(cli, "--window", "window_s", body, err) < 0 || schedule(cli, body, err) < 0)
+	if (number(cli, "--window", "window_s", body, err) < 0 || schedule(cli, now, body, err) < 0)
 		return -1;
 	*misused = false;
 	return target(cli, body, err);
@@ -194,7 +257,7 @@ int tasks_create(struct cli *cli)
 	struct yg_err err = {0};
 	bool misused = false;
 	json_t *body YG_AUTO(yg_json) = json_pack("{s:s}", "name", cli->args.words[0]);
-	if (body_of(cli, body, &misused, &err) < 0)
+	if (body_of(cli, NULL, body, &misused, &err) < 0)
 		return misused ? ask_misuse(cli, &err) : cli_fail(cli, &err);
 	return send(cli, "POST", yg_str_format("tasks"), json_incref(body));
 }
@@ -220,14 +283,18 @@ int tasks_change(struct cli *cli)
 	bool misused = false;
 	char *id YG_AUTO(mem) = NULL;
 	json_t *body YG_AUTO(yg_json) = json_object();
-	if (body_of(cli, body, &misused, &err) < 0)
+	json_t *task YG_AUTO(yg_json) = NULL;
+	int code = find(cli, &id);
+	if (code == ARGS_DONE)
+		code = ask_manager(cli, "GET", ask_path("tasks", id), NULL, &task);
+	if (code != ARGS_DONE)
+		return code;
+	if (body_of(cli, json_object_get(task, "schedule"), body, &misused, &err) < 0)
 		return misused ? ask_misuse(cli, &err) : cli_fail(cli, &err);
 	const char *name = args_get(&cli->args, "--name");
 	if (name)
 		(void)json_object_set_new(body, "name", json_string(name));
-	int code = find(cli, &id);
-	return code == ARGS_DONE ? send(cli, "PATCH", ask_path("tasks", id), json_incref(body))
-				 : code;
+	return send(cli, "PATCH", ask_path("tasks", id), json_incref(body));
 }
 
 int tasks_delete(struct cli *cli)
@@ -253,6 +320,9 @@ int tasks_run(struct cli *cli)
 	if (cli->json)
 		return cli_json(answer);
 	const char *job = ask_member(answer, "job");
-	(void)printf("%s\n", *job ? job : cli_say(cli, "Started", "開始しました"));
+	if (*job)
+		(void)printf(cli_say(cli, "Job %s\n", "ジョブ %s\n"), job);
+	else
+		(void)puts(cli_say(cli, "Started", "開始しました"));
 	return ARGS_DONE;
 }

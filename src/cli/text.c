@@ -244,9 +244,33 @@ static char *list(const json_t *value, enum yg_lang lang)
 	return out ? out : whole(strdup("-"));
 }
 
+/* {"am-pattern":2} as "am-pattern 2". NULL: other values than numbers stand in it. */
+static char *numbers(const json_t *value)
+{
+	const char *name;
+	json_t *item;
+	char *out = NULL;
+	json_object_foreach((json_t *)(uintptr_t)value, name, item)
+	{
+		char *before YG_AUTO(mem) = out;
+		out = NULL;
+		if (!json_is_integer(item))
+			return NULL;
+		if (asprintf(&out, "%s%s%s %lld", before ? before : "", before ? ", " : "", name,
+			    (long long)json_integer_value(item)) < 0)
+			abort();
+	}
+	return out;
+}
+
 /* {"name":"am-pattern","version":2} and {"id":…,"name":"web1"} are common: show what people say. */
 static char *object(const json_t *value)
 {
+	if (json_object_size(value) == 0)
+		return whole(strdup("-"));
+	char *counted YG_AUTO(mem) = numbers(value);
+	if (counted)
+		return yg_take(counted);
 	const char *name = json_string_value(json_object_get(value, "name"));
 	const json_t *version = json_object_get(value, "version");
 	char *out = NULL;
@@ -286,9 +310,9 @@ char *text_join(const char *first, const char *second)
 	return out;
 }
 
-char *text_bytes(json_int_t bytes)
+char *text_bytes(json_int_t bytes, enum yg_lang lang)
 {
-	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+	static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
 	size_t unit = 0;
 	json_int_t tenths = bytes * 10;
 	for (; tenths >= 10240 && unit + 1 < YG_COUNT(units); unit++)
@@ -296,7 +320,8 @@ char *text_bytes(json_int_t bytes)
 	char *out = NULL;
 	int n = unit ? asprintf(&out, "%lld.%lld %s", (long long)(tenths / 10),
 			       (long long)(tenths % 10), units[unit])
-		     : asprintf(&out, "%lld %s", (long long)bytes, units[0]);
+		     : asprintf(&out, lang == YG_LANG_JA ? "%lldバイト" : "%lld bytes",
+			       (long long)bytes);
 	return whole(n < 0 ? NULL : out);
 }
 

@@ -49,8 +49,8 @@ char *text_value(const json_t *value, enum yg_lang lang);
 /* Both behind each other. A new string. */
 char *text_join(const char *first, const char *second);
 
-/* "1.5 MiB". A new string. */
-char *text_bytes(json_int_t bytes);
+/* "1.5 MiB", "12 bytes". A new string. */
+char *text_bytes(json_int_t bytes, enum yg_lang lang);
 
 /* [{"name","from","to"}] as "am-pattern 1 → 2, am-yara 7"; "" for none. A new string. */
 char *text_updated(const json_t *updated);

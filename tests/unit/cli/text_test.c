@@ -81,7 +81,9 @@ static const struct {
 	{"[\"a\",\"b\"]", "a, b", "a, b"},
 	{"[{\"name\":\"am-pattern\",\"version\":2}]", "am-pattern 2", "am-pattern 2"},
 	{"{\"id\":\"7\",\"name\":\"web1\"}", "web1", "web1"},
-	{"{\"b\":1,\"a\":2}", "{\"a\":2,\"b\":1}", "{\"a\":2,\"b\":1}"},
+	{"{\"b\":1,\"a\":2}", "b 1, a 2", "b 1, a 2"},
+	{"{\"b\":1,\"a\":\"x\"}", "{\"a\":\"x\",\"b\":1}", "{\"a\":\"x\",\"b\":1}"},
+	{"{}", "-", "-"},
 };
 
 static void values(void **state)
@@ -101,21 +103,23 @@ static void values(void **state)
 
 static const struct {
 	json_int_t bytes;
+	enum yg_lang lang;
 	const char *text;
 } bytes_rows[] = {
-	{0, "0 bytes"},
-	{1023, "1023 bytes"},
-	{1024, "1.0 KiB"},
-	{1536, "1.5 KiB"},
-	{1048576, "1.0 MiB"},
-	{5368709120, "5.0 GiB"},
+	{0, YG_LANG_EN, "0 bytes"},
+	{0, YG_LANG_JA, "0バイト"},
+	{1023, YG_LANG_EN, "1023 bytes"},
+	{1024, YG_LANG_EN, "1.0 KiB"},
+	{1536, YG_LANG_JA, "1.5 KiB"},
+	{1048576, YG_LANG_EN, "1.0 MiB"},
+	{5368709120, YG_LANG_EN, "5.0 GiB"},
 };
 
 static void bytes(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < YG_COUNT(bytes_rows); i++) {
-		char *text YG_AUTO(mem) = text_bytes(bytes_rows[i].bytes);
+		char *text YG_AUTO(mem) = text_bytes(bytes_rows[i].bytes, bytes_rows[i].lang);
 		assert_string_equal(text, bytes_rows[i].text);
 	}
 }

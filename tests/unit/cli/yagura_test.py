@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import socketserver
 import ssl
@@ -320,7 +321,8 @@ class FarManager(Asks):
                      {"id": UUID, "name": "c", "state": "failed", "cause": "net.dns", "sentence": "x", "detail": {}}]
         self.manager.answers["GET", f"jobs/{JOB}"] = {"id": JOB, "state": "done", "computers": computers}
         out = self.ask("jobs", JOB)[1]
-        for text in ("3 files, 2 with malware", "am-pattern 1 → 2, am-yara 7", "The host name cannot be resolved. (x)"):
+        for text in ("3 files, 2 with malware", "am-pattern 1 → 2, am-yara 7", "The host name cannot be resolved. (x) [net.dns]",
+                     "\n→ [net.dns] Check the name and the DNS settings of this computer."):
             self.assertIn(text + "\n", out)
 
     def test_what_goes_on(self):
@@ -460,6 +462,64 @@ class FarManager(Asks):
         self.assertEqual(self.ask("settings", "update")[:2], (0, "update.tries    3\nupdate.limit_s  5\n"))
         self.assertEqual(self.manager.asked[-1][0], "GET")
         self.assertEqual(self.ask("settings", "proxy.manager.password")[1], "proxy.manager.password  set\n")
+        self.assertEqual(json.loads(self.ask("--json", "settings", "update")[1]), {"update": now["update"]})
+        self.assertEqual(json.loads(self.ask("--json", "settings", "proxy.manager.url")[1]),
+                         {"proxy": {"manager": {"url": "http://p:1"}}})
+        self.assertEqual(self.ask("settings", "nonsense", "--lang", "ja")[2],
+                         "yagura: 設定 'nonsense' はありません。「yagura settings」で一覧を表示できます\n")
+
+    def test_words_in_tables(self):
+        """No word of the API is left in a Japanese table; an empty answer says that it is empty."""
+        computer = {"name": "web1", "agent_state": "online", "relay": True, "relay_status": {"state": "on", "set": ""},
+                    "relay_on": None, "content": {"mode": "pinned", "pins": {"am-pattern": 1}, "from": "computer"}, "newest": "old"}
+        self.manager.answers["GET", "computers"] = {"next": None, "items": [computer]}
+        self.manager.answers["GET", "expiry"] = {"items": [
+            {"ends": "2026-11-22T08:44:37Z", "days_left": -1, "state": state, "what": what, "name": "x", "renewed_by": who}
+            for state, what, who in (("expired", "licence", "person"), ("soon", "metadata", "publisher"), ("ok", "certificate", "itself"))]}
+        self.manager.answers["GET", "licences"] = {"groups": [{"group": "am-wr", "state": "valid", "ends": None}], "items": [], "keys": []}
+        self.manager.answers["GET", "events"] = {"next": None, "items": []}
+        for words, line in ((("relays",), "web1  オンライン  はい   有効  "),
+                            (("content",), "web1          固定したバージョン  am-pattern 1    コンピュータ個別  最新ではありません"),
+                            (("expiry",), "2026-11-22T08:44:37Z  -1        期限切れ  ライセンス  x     手動 (管理者)"),
+                            (("expiry",), "2026-11-22T08:44:37Z  -1        期限間近  メタデータ  x     コンテンツの発行元"),
+                            (("expiry",), "2026-11-22T08:44:37Z  -1        有効      証明書      x     自動更新"),
+                            (("licences",), "am-wr     有効  -"), (("events",), "該当なし\n"),
+                            (("events", "--support"), "原因コードのあるイベントはありません\n")):
+            self.assertIn(line, self.ask("--lang", "ja", *words)[1])
+        computer["content"] = {"mode": "latest", "pins": {}, "from": "policy"}
+        self.assertIn("web1          最新        -               ポリシー  最新ではありません", self.ask("--lang", "ja", "content")[1])
+        self.assertEqual(self.ask("events")[1], "None\n")
+        self.assertEqual(json.loads(self.ask("--json", "events")[1])["items"], [])
+
+    def test_tasks(self):
+        """What is not named stays: the zone and the days of a schedule too."""
+        task = {"id": OTHER, "name": "nightly", "kind": "check", "enabled": True, "next_run": "2026-11-22T18:00:00Z",
+                "last_run": "2026-11-21T18:00:00Z", "last_state": "started", "target": {"type": "group", "id": UUID},
+                "schedule": {"type": "weekly", "at": "03:00", "zone": "Asia/Tokyo", "weekdays": ["mon", "thu"]}}
+        self.manager.answers["GET", "tasks"] = {"next": None, "items": [task]}
+        self.manager.answers["GET", f"tasks/{OTHER}"] = task
+        self.manager.answers["GET", f"relay-groups/{UUID}"] = {"id": UUID, "name": "osaka"}
+        self.manager.answers["PATCH", f"tasks/{OTHER}"] = lambda _, body: (200, {**task, **body})
+        self.manager.answers["POST", f"tasks/{OTHER}/run"] = lambda *_: (200, {"job": JOB})
+        for words, schedule in (
+                (("--daily", "04:00"), {"type": "daily", "at": "04:00", "zone": "Asia/Tokyo"}),
+                (("--weekly", "04:00"), {**task["schedule"], "at": "04:00"}),
+                (("--weekly", "04:00", "--zone", "UTC"), {**task["schedule"], "at": "04:00", "zone": "UTC"}),
+                (("--zone", "Europe/Paris"), {**task["schedule"], "zone": "Europe/Paris"}),
+                (("--weekdays", "sun"), {**task["schedule"], "weekdays": ["sun"]}),
+                (("--hourly", "5"), {"type": "hourly", "minute": 5})):
+            self.assertEqual(self.ask("tasks", "set", "nightly", *words)[0], 0)
+            self.assertEqual(self.manager.asked[-1][3], {"schedule": schedule})
+        self.assertEqual(self.ask("tasks", "set", "nightly", "--disable")[0], 0)
+        self.assertEqual(self.manager.asked[-1][3], {"enabled": False})
+        code, _, err = self.ask("tasks", "create", "n")
+        self.assertEqual((code, err), (2, "yagura: want one of --every, --hourly, --daily and --weekly\n"))
+        self.assertEqual(self.ask("tasks", "run", "nightly")[:2], (0, f"Job {JOB}\n"))
+        out = self.ask("tasks")[1].splitlines()[1]
+        self.assertTrue(out.startswith("nightly  check  weekly 03:00 mon, thu Asia/Tokyo  relay group osaka  yes "), out)
+        out = self.ask("tasks", "--lang", "ja")[1].splitlines()[1]
+        self.assertTrue(out.startswith("nightly  確認  毎週 月、木 03:00 Asia/Tokyo  Relayグループ osaka  はい "), out)
+        self.assertIn("  開始済み  ", out)
 
     def test_passwords_stay_off_the_command_line(self):
         now = {"proxy": {"manager": {"password": ""}}}
@@ -572,9 +632,12 @@ class Diagnose(Asks):
 
     def test_log_cannot_be_read(self):
         for words, text in (((), "--log FILE..."), ((self.folder / "none",), "No such file"), ((self.folder,), "want a file")):
-            code, _, err = run("diagnose", "--log", *words)
-            self.assertEqual(code, 2)
+            code, out, err = run("diagnose", "--log", *words)
+            self.assertEqual((code, out), (2, ""))
             self.assertIn(text, err)
+        self.assertEqual(run("diagnose", "--log", self.log(""))[:2], (2, "iau.log: there is no entry of a log in it\n"))
+        self.assertEqual(run("diagnose", "--log", self.log("hello\n"))[:2], (
+            0, "iau.log: the format is not known; it was searched for known codes and words\nNothing was found that is wrong.\n"))
         self.assertEqual(run("diagnose", self.folder)[0], 2)
         self.assertEqual(run("diagnose", "--manager", "--network-plan")[0], 2)
 
@@ -606,7 +669,7 @@ class Diagnose(Asks):
         code, out, _ = self.ask("diagnose", "--manager", "--lang", "ja")
         self.assertEqual(code, 1)
         self.assertEqual(self.manager.asked[-1][2], {"lang": "ja"})
-        self.assertIn("1. S. [relay.off]\n   確認した内容: relays: r\n   対処方法: R.\n   自動的な処理: A.\n   これにより発生: T. [x.y]\n", out)
+        self.assertIn("1. S. [relay.off]\n   確認した内容: Relay: r\n   対処方法: R.\n   自動的な処理: A.\n   これにより発生: T. [x.y]\n", out)
         self.assertRegex(out, r"ディスク +正常 +room\n")
         self.assertIn("Manager 7.2", self.ask("diagnose", "--manager", "--support")[1])
         self.manager.answers["GET", "diagnosis"]["standing"] = 0
@@ -629,6 +692,23 @@ class Diagnose(Asks):
         self.assertEqual(path.read_bytes().decode("utf-8-sig").splitlines()[1], '"\'=a","b","443","TCP","w",""')
         self.assertTrue(path.read_bytes().startswith(b"\xef\xbb\xbf"))
         self.assertEqual(self.ask("diagnose", "--network-plan", "--format", "xls")[0], 2)
+
+
+class ManualPage(unittest.TestCase):
+    TOP = pathlib.Path(__file__).resolve().parents[3]
+
+    def test_everything_is_in_it_and_nothing_else(self):
+        """Each command, option and setting that exists, and no option that does not."""
+        text = (self.TOP / "docs/man/yagura.1.scd").read_text().replace("\\_", "_")
+        plain = text.replace("*", "")
+        tables = json.loads(run("--json", "--help")[1])
+        options = {option["name"] for owner in [tables, *tables["commands"]] for option in owner["options"]}
+        self.assertEqual([c["name"] for c in tables["commands"] if c["name"] not in plain], [])
+        self.assertEqual(sorted(options - set(re.findall(r"--[a-z][a-z-]*", text))), [])
+        self.assertEqual(sorted(set(re.findall(r"--[a-z][a-z-]*", text)) - options), [])
+        rows = re.findall(r'[{(]"([a-z_.]+)", (?:TEXT|BOOL|INT|true|false)\b', (self.TOP / "src/manager/store/settings.c").read_text())
+        self.assertGreater(len(rows), 15)
+        self.assertEqual([name for name in rows if name not in text], [])
 
 
 class CommandLine(unittest.TestCase):
