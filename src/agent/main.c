@@ -138,8 +138,10 @@ static json_t *session_config(const struct agent *a, int fds[YG_IPC_FDS_MAX], si
 	fds[(*count)++] = a->control;
 	fds[(*count)++] = a->identity;
 	fds[(*count)++] = a->session;
-	return json_pack("{s:s,s:i,s:{s:b,s:I},s:{s:s,s:s,s:I,s:I,s:I,s:I,s:I},s:{s:o,s:o,s:o}}",
-		"hostname", host, "restarts", starts++, "relay", "enabled",
+	return json_pack(
+		"{s:s,s:i,s:s,s:{s:b,s:I},s:{s:s,s:s,s:I,s:I,s:I,s:I,s:I},s:{s:o,s:o,s:o}}",
+		"hostname", host, "restarts", starts++, "own_log_level",
+		yg_conf_text(a->conf, "agent", "log_level"), "relay", "enabled",
 		(int)yg_conf_bool(a->conf, "relay", "enabled"), "port",
 		(json_int_t)yg_conf_int(a->conf, "relay", "port"), "update", "source",
 		yg_conf_text(a->conf, "update", "source"), "ca", a->source_ca ? a->source_ca : "",

@@ -47,8 +47,12 @@ void session_log_settings(struct session *s, const json_t *settings)
 	const char *level = json_string_value(
 		json_object_get(json_object_get(settings, "log"), "level"));
 	const char *before = s->log_level;
-	if (!level || strcmp(level, before) == 0 ||
-		!yg_str_put(s->log_level, sizeof(s->log_level), "%s", level))
+	if (strcmp(level ? level : "", before) == 0 ||
+		!yg_str_put(s->log_level, sizeof(s->log_level), "%s", level ? level : ""))
+		return;
+	if (!level) /* taken back: as configured here */
+		level = json_string_value(json_object_get(s->env->config, "own_log_level"));
+	if (!level)
 		return;
 	yg_ipc_request(s->env->parent, "log", json_pack("{s:s}", "level", level), NULL, 0, told, s);
 }

@@ -272,5 +272,8 @@ def test_levels_of_the_manager_and_of_agents_are_settings(line):
     parts.until("a debug line", lambda: "<7>manager/content: role.ready: " in log.read_text())
     lines = parts.run("yagura", "--root", manager.root, "log", "--role", "content").splitlines()
     assert len([one for one in lines if "role.start" in one]) == 2 and f" {content} <7>manager/content" in "\n".join(lines)
+    # Taken back, each computer has its own again.
+    manager.call("PATCH", "/settings", {"log": {"level": ""}})
+    parts.until("the agent to be as configured", lambda: set(levels().values()) == {"info"}, 120)
     status, refused = manager.request("PATCH", "/settings", {"log": {"level": "loud"}})
     assert status == 400 and "error, warn, notice, info or debug" in refused["error"]["message"]
