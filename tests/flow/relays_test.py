@@ -302,6 +302,29 @@ def test_maintenance_for_longer_than_a_run_waits_ends_it(site, folder):
     assert source.asked == 1
 
 
+def test_what_a_source_said_holds_until_it_answers(site, folder):
+    """A scheduled update leaves it alone, by the name that it had; not any more when another update was answered."""
+    site.add_publisher()
+    site.publisher.release(parts.content(folder / "content", {"Test.One": b"one\n"}), "--version", 1)
+    source = Maintenance(site.publisher.repository, 7200, "seconds", forever=True)
+    manager = site.add_manager()
+    manager.call("PATCH", "/settings", {"direct_fallback": True, "source": {"url": source.url}, "update": {"tries": 1}})
+    agent = site.add_agent("a")
+
+    def job(**more):
+        return manager.wait_job(manager.job(**more))["computers"][0]
+    first = job()
+    assert (first["outcome"], first["cause"]) == ("failed", "http.maintenance"), first
+    left = job(scheduled=True)
+    assert left["cause"] == "http.maintenance" and "asked lately" in str(left["detail"]) + str(left["sentence"]), left
+    source.refusals = 0
+    assert job()["outcome"] == "success"
+    after = job(scheduled=True)
+    source.server.shutdown()
+    assert after["outcome"] == "success", after
+    assert agent.components() == {"am-pattern": 1}
+
+
 def test_a_relay_is_switched_on_and_off_by_the_manager(group):
     """Without a restart of its agent, and with a certificate that says so."""
     manager, agent = group.manager, group.agent
