@@ -4,8 +4,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/json.h"
+#include "core/str.h"
 
 #define SEEN_MAX 1024 /* bytes */
 
@@ -44,6 +46,18 @@ static void note(struct yg_diagnosis *d, const char *check, const char *state, c
 		json_pack("{s:s, s:s, s:s}", "check", check, "state", state, "seen", seen));
 }
 
+/* What did not fit may have been cut inside of a character. */
+static void end_whole(char *text)
+{
+	size_t len = strlen(text);
+	for (size_t back = 0; back < 4 && back <= len; back++) {
+		if (yg_str_utf8_ok(text, len - back)) {
+			text[len - back] = '\0';
+			return;
+		}
+	}
+}
+
 #define SEEN(out, fmt)                                                                             \
 	char out[SEEN_MAX];                                                                        \
 	do {                                                                                       \
@@ -51,6 +65,7 @@ static void note(struct yg_diagnosis *d, const char *check, const char *state, c
 		va_start(ap_, fmt);                                                                \
 		(void)vsnprintf(out, sizeof(out), fmt, ap_);                                       \
 		va_end(ap_);                                                                       \
+		end_whole(out);                                                                    \
 	} while (0)
 
 void yg_diagnosis_good(struct yg_diagnosis *d, const char *check, const char *fmt, ...)
@@ -63,6 +78,12 @@ void yg_diagnosis_unknown(struct yg_diagnosis *d, const char *check, const char 
 {
 	SEEN(seen, fmt);
 	note(d, check, "unknown", seen);
+}
+
+void yg_diagnosis_note(struct yg_diagnosis *d, const char *check, const char *fmt, ...)
+{
+	SEEN(seen, fmt);
+	note(d, check, "note", seen);
 }
 
 static void find(struct yg_diagnosis *d, const char *check, struct yg_found found, const char *seen)

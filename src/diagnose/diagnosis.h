@@ -36,6 +36,10 @@ void yg_diagnosis_good(struct yg_diagnosis *diagnosis, const char *check, const 
 void yg_diagnosis_unknown(struct yg_diagnosis *diagnosis, const char *check, const char *fmt, ...)
 	YG_PRINTF(3, 4);
 
+/* Nothing is wrong, and yet somebody should know it. */
+void yg_diagnosis_note(struct yg_diagnosis *diagnosis, const char *check, const char *fmt, ...)
+	YG_PRINTF(3, 4);
+
 /* A check was bad, for this cause. `fmt` is what was seen, as the detail of an error. */
 void yg_diagnosis_bad(struct yg_diagnosis *diagnosis, const char *check, const char *cause,
 	const char *fmt, ...) YG_PRINTF(4, 5);

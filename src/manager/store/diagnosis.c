@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/str.h"
 #include "crypto/x509.h"
 #include "diagnose/diagnosis.h"
 #include "diagnose/files.h"
+#include "proto/alert.h"
 #include "proto/cause.h"
 
 #define CLOCK_S    300 /* seconds that a computer's clock may be off */
@@ -196,6 +198,17 @@ static const char *cause_of_kind(const char *kind, const json_t *params)
 	return NULL;
 }
 
+/* The alert's own words. */
+static int text_of(const char *kind, const json_t *params, enum yg_lang lang, struct yg_buf *out,
+	struct yg_err *err)
+{
+	const struct yg_alert *alert = yg_alert_find(kind);
+	if ((alert && yg_alert_render(alert, params, lang, out, err) < 0) ||
+		(!alert && yg_str_addf(out, err, "%s", kind) < 0))
+		return -1;
+	return yg_buf_add(out, "", 1, err);
+}
+
 static int look_at_alerts(struct store *store, struct yg_diagnosis *d, struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
@@ -209,7 +222,9 @@ static int look_at_alerts(struct store *store, struct yg_diagnosis *d, struct yg
 		const char *kind = yg_rows_text(rows, 0);
 		json_t *params YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 1));
 		const char *cause = cause_of_kind(kind, params);
-		const char *computer = member(params, "computer"), *group = member(params, "group");
+		struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(65536);
+		if (text_of(kind, params, d->lang, &text, err) < 0)
+			return -1;
 		count++;
 		const struct yg_found found = {.cause = cause ? cause : "",
 			.how = YG_FIND_RUN,
@@ -217,12 +232,9 @@ static int look_at_alerts(struct store *store, struct yg_diagnosis *d, struct yg
 									       : YG_FIND_NAMES,
 			.at_s = yg_rows_int(rows, 2)};
 		if (cause)
-			yg_diagnosis_find(d, "alerts", &found, "%s: %s%s %s", kind, computer, group,
-				member(params, "detail"));
+			yg_diagnosis_find(d, "alerts", &found, "%s", (const char *)text.data);
 		else
-			yg_diagnosis_unknown(d, "alerts", "%s: %s %s %s", kind,
-				member(params, "name"), member(params, "ends"),
-				member(params, "url"));
+			yg_diagnosis_note(d, "alerts", "%s", (const char *)text.data);
 	}
 	if (more == 0 && count == 0)
 		yg_diagnosis_good(d, "alerts",

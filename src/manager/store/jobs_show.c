@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/str.h"
+#include "proto/cause.h"
 
 /* What people see of jobs. */
 
@@ -110,7 +111,26 @@ static json_t *part_json(const struct yg_rows *rows)
 		store_time_or_null(rows, 12));
 }
 
-static int show_parts(struct store *store, const char *job, json_t *list, struct yg_err *err)
+/* Why a part failed, in the reader's language: "sentence" is only what was found. */
+static int explain(json_t *part, enum yg_lang lang, struct yg_err *err)
+{
+	const char *id = json_string_value(json_object_get(part, "cause"));
+	const struct yg_cause *cause = id && *id ? yg_cause_find(id) : NULL;
+	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(65536);
+	if (cause &&
+		yg_cause_sentence(id, json_string_value(json_object_get(part, "sentence")), lang,
+			&text, err) < 0)
+		return -1;
+	if (json_object_set_new(part, "text",
+		    json_stringn(text.data ? (const char *)text.data : "", text.len)) < 0 ||
+		json_object_set_new(part, "remedy",
+			json_string(cause ? yg_cause_remedy(cause, lang) : "")) < 0)
+		return yg_fail(err, YG_ESYSTEM, "out of memory");
+	return 0;
+}
+
+static int show_parts(struct store *store, const char *job, enum yg_lang lang, json_t *list,
+	struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
@@ -123,9 +143,13 @@ static int show_parts(struct store *store, const char *job, json_t *list, struct
 		    YG_DB_ARGS(yg_db_text(job)), &rows, err) < 0)
 		return -1;
 	int more;
-	while ((more = yg_rows_next(rows, err)) > 0)
-		if (store_add(list, part_json(rows), err) < 0)
+	while ((more = yg_rows_next(rows, err)) > 0) {
+		json_t *part YG_AUTO(yg_json) = part_json(rows);
+		if (!part)
+			return yg_fail(err, YG_ESYSTEM, "out of memory");
+		if (explain(part, lang, err) < 0 || store_add(list, yg_take(part), err) < 0)
 			return -1;
+	}
 	return more;
 }
 
@@ -152,7 +176,8 @@ static int show_groups(struct store *store, const char *job, json_t *list, struc
 	return more;
 }
 
-static int get(struct store *store, const char *id, json_t **out, struct yg_err *err)
+static int get(struct store *store, const struct store_asker *asker, const char *id, json_t **out,
+	struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db, "SELECT " COLUMNS " FROM jobs WHERE id = $1",
@@ -171,7 +196,8 @@ static int get(struct store *store, const char *id, json_t **out, struct yg_err 
 	if (json_object_set_new(job, "groups", groups) < 0 ||
 		json_object_set_new(job, "computers", list) < 0)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
-	if (show_groups(store, id, groups, err) < 0 || show_parts(store, id, list, err) < 0)
+	if (show_groups(store, id, groups, err) < 0 ||
+		show_parts(store, id, asker->lang, list, err) < 0)
 		return -1;
 	*out = yg_take(job);
 	return 0;
@@ -181,15 +207,15 @@ int op_jobs_create(struct store *store, const struct store_asker *asker, const j
 	json_t **out, struct yg_err *err)
 {
 	char id[40];
-	return store_job_make(store, asker, args, id, err) < 0 ? -1 : get(store, id, out, err);
+	return store_job_make(store, asker, args, id, err) < 0 ? -1
+							       : get(store, asker, id, out, err);
 }
 
 int op_jobs_get(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
-	(void)asker;
 	const char *id;
-	return yg_json_str(args, "id", 64, &id, err) < 0 ? -1 : get(store, id, out, err);
+	return yg_json_str(args, "id", 64, &id, err) < 0 ? -1 : get(store, asker, id, out, err);
 }
 
 int op_jobs_list(struct store *store, const struct store_asker *asker, const json_t *args,

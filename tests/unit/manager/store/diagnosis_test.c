@@ -27,6 +27,21 @@ static void want_in(struct world *world, const char *lang, const char *causes)
 	}
 }
 
+/* What stands behind the check of the alerts. */
+static void want_seen(struct world *world, const char *state, const char *seen)
+{
+	json_t *out YG_AUTO(yg_json) = person_in(world, "ja", "diagnosis.get", NULL);
+	size_t i;
+	json_t *check;
+	json_array_foreach(json_object_get(out, "checks"), i, check)
+	{
+		if (strcmp(text(check, "check"), "alerts") != 0)
+			continue;
+		assert_string_equal(text(check, "state"), state);
+		assert_string_equal(text(check, "seen"), seen);
+	}
+}
+
 static void want(struct world *world, const char *causes)
 {
 	want_in(world, "en", causes);
@@ -81,36 +96,44 @@ static void one_thing(void **state)
 	all_is_well(&world, &relay, &web);
 
 	static const struct {
-		const char *plant, *heal, *cause;
+		const char *plant, *heal, *cause,
+			*seen; /* seen: in Japanese; NULL: not looked at */
 	} rows[] = {
 		{"UPDATE computers SET online = 0 WHERE name = 'web1'",
-			"UPDATE computers SET online = 1 WHERE name = 'web1'", "computer.offline"},
+			"UPDATE computers SET online = 1 WHERE name = 'web1'", "computer.offline",
+			NULL},
 		{"UPDATE computers SET online = 0 WHERE name = 'relay1'",
-			"UPDATE computers SET online = 1 WHERE name = 'relay1'",
-			"computer.offline"},
+			"UPDATE computers SET online = 1 WHERE name = 'relay1'", "computer.offline",
+			NULL},
 		{"UPDATE certificates SET not_after = 5",
-			"UPDATE certificates SET not_after = 99999999999", "auth.expired"},
+			"UPDATE certificates SET not_after = 99999999999", "auth.expired", NULL},
 		{"INSERT INTO jobs (id, number, relay_ref, kind, state, phase, made_by, scheduled, relays, paths, "
 		 "aim, created, deadline, check_until) VALUES ('j', 900, 'r', 'update', 'running', 'agents', 'x', 0, 0, "
 		 "'[]', '', 1, 2, 0)",
-			"DELETE FROM jobs WHERE id = 'j'", "job.stuck"},
+			"DELETE FROM jobs WHERE id = 'j'", "job.stuck", NULL},
 		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
 		 "('relay_group_empty', 'g', 2, '{\"group\":\"g\"}', 1, 1, '')",
-			"DELETE FROM alerts", "relay.none"},
+			"DELETE FROM alerts", "relay.none", NULL},
 		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
 		 "('update_failed', 'c', 2, '{\"computer\":\"web1\",\"cause\":\"proxy.auth\"}', 1, 1, '')",
-			"DELETE FROM alerts", "proxy.auth"},
+			"DELETE FROM alerts", "proxy.auth", NULL},
 		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
-		 "('expired', 'c', 2, '{\"what\":\"licence\",\"name\":\"am-wr\"}', 1, 1, '')",
-			"DELETE FROM alerts", "update.licence"},
+		 "('expired', 'c', 2, '{\"what\":\"licence\",\"name\":\"am-wr\",\"ends\":\"2026-11-22T08:44:37Z\"}', "
+		 "1, 1, '')",
+			"DELETE FROM alerts", "update.licence",
+			"ライセンス am-wrの有効期限は2026-11-22 08:44:37 UTCに切れました。"},
 		/* Only a warning: the calendar says it. */
 		{"INSERT INTO alerts (kind, subject, level, params, began, changed, reason) VALUES "
-		 "('expiry', 'c', 2, '{\"what\":\"licence\",\"name\":\"am-wr\"}', 1, 1, '')",
-			"DELETE FROM alerts", ""},
+		 "('expiry', 'c', 2, '{\"what\":\"licence\",\"name\":\"am-wr\",\"ends\":\"2026-12-22T08:44:37Z\"}', "
+		 "1, 1, '')",
+			"DELETE FROM alerts", "",
+			"ライセンス am-wrの有効期限は2026-12-22 08:44:37 UTCです。"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		sql(&world, rows[i].plant);
 		want(&world, rows[i].cause);
+		if (rows[i].seen)
+			want_seen(&world, rows[i].cause[0] ? "bad" : "note", rows[i].seen);
 		sql(&world, rows[i].heal);
 		want(&world, "");
 	}

@@ -227,6 +227,20 @@ static void groups_fail(void **state)
 		assert_string_equal(text(first, "computer"), "branch-web");
 		assert_string_equal(text(first, "cause"), "net.refused");
 		assert_string_equal(text(first, "sentence"), "10.0.0.5 port 443");
+		/* The reader's language. */
+		json_t *told YG_AUTO(yg_json) = person_in(&world, "ja", "jobs.get",
+			json_pack("{s:s}", "id", id));
+		json_t *part;
+		size_t k;
+		json_array_foreach(json_object_get(told, "computers"), k, part)
+		{
+			bool failed = strcmp(text(part, "cause"), "net.refused") == 0;
+			const char *sentence =
+				"接続が拒否されました。このアドレスとポートで待ち受けているサービスがありません。";
+			assert_memory_equal(text(part, "text"), failed ? sentence : "",
+				failed ? strlen(sentence) : 1);
+			assert_int_equal(*text(part, "remedy") != 0, failed);
+		}
 	}
 	/* Not a computer's own failure: no alert for it but the relays'. */
 	json_t *alerts YG_AUTO(yg_json) = person(&world, "alerts.list", NULL);
