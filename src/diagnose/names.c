@@ -5,6 +5,8 @@
 #include "core/json.h"
 #include "core/str.h"
 #include "diagnose/agent.h"
+#include "net/failure.h"
+#include "net/proxy.h"
 #include "net/resolve.h"
 #include "net/url.h"
 
@@ -19,36 +21,51 @@ struct names {
 	bool bad;
 };
 
+/* The host and port of an address. errors  with a cause, without credentials in the text */
+static int read_address(const char *text, bool proxy, char host[256], uint16_t *port,
+	struct yg_err *err)
+{
+	struct yg_proxy_at at;
+	struct yg_url url;
+	if (!proxy) {
+		if (yg_url_parse(text, &url, err) < 0 || !yg_str_put(host, 256, "%s", url.host))
+			return -1;
+		*port = url.port;
+		return 0;
+	}
+	if (yg_proxy_parse(text, &at, err) < 0)
+		return -1;
+	explicit_bzero(at.password, sizeof(at.password));
+	memcpy(host, at.host, sizeof(at.host));
+	*port = at.port;
+	return 0;
+}
+
 static void ask(struct names *names, const char *text, bool proxy)
 {
-	struct yg_url url;
+	char host[256];
+	uint16_t port = 0;
 	struct yg_err err = {0};
 	struct yg_resolved answer = {0};
 	if (!text || !*text)
 		return;
-	/* A proxy's URL can have another scheme, and credentials: only its host is of interest. */
-	const char *host = strstr(text, "://");
-	char plain[YG_URL_MAX];
-	const char *at = host ? strrchr(host, '@') : NULL;
-	if (!host ||
-		!yg_str_put(plain, sizeof(plain), "%s%s", proxy ? "http://" : "",
-			proxy ? (at ? at + 1 : host + 3) : text) ||
-		yg_url_parse(plain, &url, &err) < 0) {
-		yg_diagnosis_bad(names->d, "names", "net.url", "%s", err.code ? err.msg : text);
+	if (read_address(text, proxy, host, &port, &err) < 0) {
+		yg_diagnosis_bad(names->d, "names", err.cause, "%s", err.msg);
 		names->bad = true;
 		return;
 	}
 	for (size_t i = 0; i < names->count; i++)
-		if (strcmp(names->asked[i], url.host) == 0)
+		if (strcmp(names->asked[i], host) == 0)
 			return;
 	if (names->count == NAMES_MAX)
 		return;
-	memcpy(names->asked[names->count++], url.host, sizeof(url.host));
-	if (yg_resolve_wait(url.host, url.port, WAIT_MS, &answer, &err) < 0 || answer.error == 0)
+	memcpy(names->asked[names->count++], host, sizeof(host));
+	if (yg_resolve_wait(host, port, WAIT_MS, &answer, &err) < 0 || answer.error == 0)
 		return;
 	names->bad = true;
-	yg_diagnosis_bad(names->d, "names", proxy ? "proxy.dns" : "net.dns", "%s: %s", url.host,
-		gai_strerror(answer.error));
+	const char *cause = NULL;
+	const char *why = yg_failure_name(answer.error, answer.sys, &cause);
+	yg_diagnosis_bad(names->d, "names", proxy ? "proxy.dns" : cause, "%s: %s", host, why);
 }
 
 static void ask_relays(struct names *names, const json_t *relays)

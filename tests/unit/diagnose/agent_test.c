@@ -303,6 +303,37 @@ static void configuration(void **state)
 	assert_int_equal(json_object_size(none), 0);
 }
 
+static void names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *local, *want;
+	} cases[] = {
+		{"'proxy.source':'joe:geheim@127.0.0.1:3128'", ""}, /* http:// may be left out */
+		{"'proxy.source':'http://joe:gehe%2Fim@[::1]:3128'", ""},
+		{"'proxy.source':'ftp://joe:geheim@127.0.0.1:3128'", "proxy.url"},
+		{"'proxy.source':'http://joe:geheim@127.0.0.1'", "proxy.url"},
+		{"'proxy.source':'http://joe:geheim@no-such-name.invalid:1'", "proxy.dns"},
+		{"'update.source':'ftp://joe:geheim@127.0.0.1'", "net.url"},
+		{"'update.source':'https://joe:ge/heim@127.0.0.1'", "net.url"},
+	};
+	for (size_t i = 0; i < YG_COUNT(cases); i++) {
+		struct yg_err err = {0};
+		size_t standing = 0;
+		char have[300];
+		char *text YG_AUTO(mem) = yg_str_format("{%s}", cases[i].local);
+		json_t *local YG_AUTO(yg_json) = quoted(text, false);
+		struct yg_diagnosis *d YG_AUTO(yg_diagnosis) = yg_diagnosis_new(YG_LANG_EN, &err);
+		yg_diagnose_names(d, NULL, local, NULL);
+		json_t *result YG_AUTO(yg_json) = yg_diagnosis_result(d, &standing);
+		char *said YG_AUTO(mem) = yg_json_text(result);
+		causes_of(result, have, sizeof(have));
+		if (strcmp(have, cases[i].want) != 0)
+			fail_msg("%s: want '%s', have '%s'", cases[i].local, cases[i].want, have);
+		assert_null(strstr(said, "heim"));
+	}
+}
+
 static int make(void **state)
 {
 	(void)state;
@@ -327,6 +358,7 @@ int main(void)
 		cmocka_unit_test(what_it_says),
 		cmocka_unit_test(what_lies_there),
 		cmocka_unit_test(configuration),
+		cmocka_unit_test(names),
 	};
 	return cmocka_run_group_tests(tests, make, clear);
 }
