@@ -128,7 +128,7 @@ ALTER TABLE computers ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
 ALTER TABLE computers ADD COLUMN relay_on INTEGER;
 ALTER TABLE tokens ADD COLUMN relay_group TEXT REFERENCES relay_groups (id);
 UPDATE computers SET relay_group = '00000000-0000-4000-8000-000000000001';
-CREATE INDEX computers_relay_group ON computers (relay_group, relay);
+CREATE INDEX computers_relay_group ON computers (relay_group, relay, deleted, activated);
 
 -- With hundreds of groups and fifty thousand computers in a job, a group's relays, or what is open of a group, are found
 -- without the others.
@@ -136,3 +136,6 @@ DROP INDEX job_computers_unfinished;
 CREATE INDEX job_computers_unfinished ON job_computers (job, in_group, computer) WHERE final = 0;
 DROP INDEX job_computers_relays;
 CREATE INDEX job_computers_relays ON job_computers (job, in_group, computer) WHERE part = 'relay';
+
+-- A computer has few commands, but fifty thousand computers have one of the same job: never look for them by the job.
+DROP INDEX commands_job;
