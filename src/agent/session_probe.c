@@ -57,6 +57,10 @@ static int list_sources(const struct session *s, bool relays, json_t **out, stru
 		.for_relay = s->relay_on &&
 			(!relays || json_array_size(json_object_get(settings, "parents")) > 0),
 	};
+	bool direct = json_is_true(json_object_get(s->settings, "direct_fallback"));
+	if (!relays && s->identity && !s->relay_on && !direct && !*ask.source)
+		return yg_fail_cause(err, YG_EFORMAT, "update.source_off",
+			"direct_fallback is off");
 	if (sources_list(&ask, &list, err) < 0)
 		return -1;
 	size_t i;

@@ -126,6 +126,12 @@ def test_the_step_that_failed_is_the_answer(network):
 
 def test_nothing_to_test(network):
     manager = network.manager
+    manager.call("PATCH", "/settings", {"direct_fallback": False})
+
+    def source_off():
+        done = ask(manager, "--from", "plain", "source")
+        return done.returncode == 1 and json.loads(done.stdout).get("cause") == "update.source_off"
+    parts.until("the agent knows that it may not take from the source", source_off)
     manager.call("PATCH", "/settings", {"source": {"url": "", "ca": ""}})
     done = ask(manager, "source")
     assert done.returncode == 1 and json.loads(done.stdout)["cause"] == "update.source_unset"

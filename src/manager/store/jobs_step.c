@@ -295,6 +295,7 @@ static int tell_whole(struct store *store, const struct job *job, struct yg_err 
 {
 	int64_t all = 0;
 	int64_t bad = 0;
+	int64_t held = 0;
 	json_t *failures YG_AUTO(yg_json) = json_array();
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
@@ -305,8 +306,11 @@ static int tell_whole(struct store *store, const struct job *job, struct yg_err 
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {
 		all++;
-		if (strcmp(yg_rows_text(rows, 0), "success") == 0 ||
-			job_was_held(yg_rows_text(rows, 0), yg_rows_text(rows, 2)))
+		if (job_was_held(yg_rows_text(rows, 0), yg_rows_text(rows, 2))) {
+			held++;
+			continue;
+		}
+		if (strcmp(yg_rows_text(rows, 0), "success") == 0)
 			continue;
 		if (++bad > FAILED_MAX)
 			continue;
@@ -322,7 +326,9 @@ static int tell_whole(struct store *store, const struct job *job, struct yg_err 
 		return -1;
 	if (bad == 0)
 		return store_event(store, 2204, NULL, job->id,
-			json_pack("{s:I, s:s}", "computers", (json_int_t)all, "job", job->id), err);
+			json_pack("{s:I, s:o*, s:s}", "computers", (json_int_t)(all - held), "held",
+				held > 0 ? json_integer((json_int_t)held) : NULL, "job", job->id),
+			err);
 	return store_event(store, 2205, NULL, job->id,
 		json_pack("{s:I, s:I, s:O, s:s}", "failed", (json_int_t)bad, "computers",
 			(json_int_t)all, "failures", failures, "job", job->id),

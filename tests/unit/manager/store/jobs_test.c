@@ -665,12 +665,35 @@ static void relay_leaves(void **state)
 	}
 }
 
+/* Who keeps what was rolled back to has not succeeded, and has not failed. */
+static void held_is_no_success(void **state)
+{
+	WORLD(world);
+	struct agent web, db;
+	activate(&world, &web, "web", false);
+	activate(&world, &db, "db", false);
+	json_t *job YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:[s,s], s:b, s:b}", "kind", "update", "computers", web.id, db.id,
+			"relays", 0, "scheduled", 1));
+	json_decref(commands(&world, &web));
+	json_decref(commands(&world, &db));
+	result(&world, &web, 1, text(job, "id"), "cancelled", "update.held", NULL);
+	result(&world, &db, 1, text(job, "id"), "success", "", NULL);
+	json_t *whole YG_AUTO(
+		yg_json) = person_in(&world, "ja", "events.search", json_pack("{s:i}", "id", 2204));
+	const json_t *event = json_array_get(json_object_get(whole, "items"), 0);
+	assert_string_equal(text(event, "description"),
+		"ジョブの対象となったすべてのコンピュータ (1台、ほかに保留中1台) "
+		"でパターンファイルのアップデートに成功しました。");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {BOTH(groups_in_turn), BOTH(groups_needed),
-		BOTH(groups_fail), BOTH(relay_told_once), BOTH(silent_group), BOTH(relay_behind),
-		BOTH(progress), BOTH(cancelling), BOTH(cancelling_joined),
+	const struct CMUnitTest tests[] = {BOTH(groups_in_turn),
+		BOTH(groups_needed), BOTH(groups_fail), BOTH(relay_told_once), BOTH(silent_group),
+		BOTH(relay_behind), BOTH(progress), BOTH(cancelling), BOTH(cancelling_joined),
 		BOTH(deadline_after_a_restart), BOTH(result_not_kept), BOTH(spread),
-		BOTH(spread_and_a_person), BOTH(old_jobs_go), BOTH(relay_leaves)};
+		BOTH(spread_and_a_person), BOTH(old_jobs_go), BOTH(relay_leaves),
+		BOTH(held_is_no_success)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
