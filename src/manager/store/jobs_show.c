@@ -129,8 +129,9 @@ static int explain(json_t *part, enum yg_lang lang, struct yg_err *err)
 	return 0;
 }
 
-static int show_parts(struct store *store, const char *job, enum yg_lang lang, json_t *list,
-	struct yg_err *err)
+/* At most so many, then those that did not succeed first; 0: all of them. */
+static int show_parts(struct store *store, const char *job, enum yg_lang lang, int64_t max,
+	json_t *list, struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db,
@@ -139,8 +140,11 @@ static int show_parts(struct store *store, const char *job, enum yg_lang lang, j
 		    "o.made_by, o.phase, g.name, g.state, coalesce(a.name, '') FROM job_computers r JOIN "
 		    "computers c ON c.id = r.computer LEFT JOIN jobs o ON o.id = r.joined LEFT JOIN job_groups "
 		    "g ON g.job = r.job AND g.in_group = r.in_group LEFT JOIN job_groups a ON a.job = r.job AND "
-		    "a.in_group = g.parent WHERE r.job = $1 ORDER BY r.part DESC, c.name, c.id",
-		    YG_DB_ARGS(yg_db_text(job)), &rows, err) < 0)
+		    "a.in_group = g.parent WHERE r.job = $1 ORDER BY CASE WHEN $2 = 0 OR r.state = 'failed' "
+		    "THEN 0 WHEN r.state = 'success' THEN 2 ELSE 1 END, r.part DESC, c.name, c.id LIMIT CASE "
+		    "WHEN $2 = 0 THEN $3 ELSE $2 END",
+		    YG_DB_ARGS(yg_db_text(job), yg_db_int(max), yg_db_int(INT64_MAX)), &rows,
+		    err) < 0)
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {
@@ -176,8 +180,8 @@ static int show_groups(struct store *store, const char *job, json_t *list, struc
 	return more;
 }
 
-static int get(struct store *store, const struct store_asker *asker, const char *id, json_t **out,
-	struct yg_err *err)
+int store_job_show(struct store *store, const char *id, enum yg_lang lang, int64_t max,
+	json_t **out, struct yg_err *err)
 {
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	if (yg_db_query(store->db, "SELECT " COLUMNS " FROM jobs WHERE id = $1",
@@ -197,7 +201,7 @@ static int get(struct store *store, const struct store_asker *asker, const char 
 		json_object_set_new(job, "computers", list) < 0)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (show_groups(store, id, groups, err) < 0 ||
-		show_parts(store, id, asker->lang, list, err) < 0)
+		show_parts(store, id, lang, max, list, err) < 0)
 		return -1;
 	*out = yg_take(job);
 	return 0;
@@ -207,15 +211,18 @@ int op_jobs_create(struct store *store, const struct store_asker *asker, const j
 	json_t **out, struct yg_err *err)
 {
 	char id[40];
-	return store_job_make(store, asker, args, id, err) < 0 ? -1
-							       : get(store, asker, id, out, err);
+	return store_job_make(store, asker, args, id, err) < 0
+		? -1
+		: store_job_show(store, id, asker->lang, 0, out, err);
 }
 
 int op_jobs_get(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
 	const char *id;
-	return yg_json_str(args, "id", 64, &id, err) < 0 ? -1 : get(store, asker, id, out, err);
+	return yg_json_str(args, "id", 64, &id, err) < 0
+		? -1
+		: store_job_show(store, id, asker->lang, 0, out, err);
 }
 
 int op_jobs_list(struct store *store, const struct store_asker *asker, const json_t *args,

@@ -208,6 +208,12 @@ int store_policy_fingerprint(struct store *store, const char *computer, char out
 /* jobs_*.c */
 int store_job_make(struct store *store, const struct store_asker *asker, const json_t *args,
 	char out[40], struct yg_err *err) YG_MUST_CHECK;
+
+/* A job as people see it.
+ * in  max  parts that are shown at most, those that did not succeed first; 0: all, and they can be fifty thousand
+ */
+int store_job_show(struct store *store, const char *id, enum yg_lang lang, int64_t max,
+	json_t **out, struct yg_err *err) YG_MUST_CHECK;
 int store_job_result(struct store *store, const char *computer, const json_t *entry,
 	struct yg_err *err) YG_MUST_CHECK;
 int store_job_progress(struct store *store, const char *computer, const json_t *entry,

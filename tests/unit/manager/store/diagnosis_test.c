@@ -222,9 +222,48 @@ static void the_plan(void **state)
 	assert_true(relays && source);
 }
 
+/* The package of an installation with many computers: each file once, and of a large job what went wrong. */
+static void package(void **state)
+{
+	WORLD(world);
+	struct agent web;
+	struct yg_err err = {0};
+	activate(&world, &web, "web1", false);
+	assert_int_equal(
+		yg_db_exec(world.store->db,
+			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) INSERT INTO "
+			"computers SELECT 'c' || i, 'c' || i, hostname, in_group, kind, address, state, protection, "
+			"relay, relay_allowed, relay_port, relay_urls, policy, policy_has, set_has, hello, status, "
+			"components, token, csr_sha256, serial, online, last_seq, created, activated, last_contact, "
+			"deleted, content, relay_group, relay_on FROM n, computers WHERE name = 'web1'",
+			YG_DB_NO_ARGS, NULL, &err),
+		0);
+	json_t *job YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:s}", "kind", "update", "computers", "all"));
+	assert_int_equal(json_array_size(json_object_get(job, "computers")), 601);
+	result(&world, &web, 1, text(job, "id"), "failed", "engine.config", NULL);
+	json_t *out YG_AUTO(yg_json) = person(&world, "diagnostics.collect", NULL);
+	json_t *names YG_AUTO(yg_json) = json_object();
+	size_t i;
+	json_t *file;
+	json_array_foreach(json_object_get(out, "files"), i, file)
+	{
+		const char *name = text(file, "name");
+		if (json_object_get(names, name))
+			fail_msg("%s is there twice", name);
+		(void)json_object_set(names, name, json_object_get(file, "value"));
+	}
+	const json_t *full = json_array_get(json_object_get(names, "jobs-in-full.json"), 0);
+	const json_t *computers = json_object_get(full, "computers");
+	assert_int_equal(number(json_object_get(full, "counts"), "total"), 601);
+	assert_int_equal(json_array_size(computers), 500);
+	assert_string_equal(text(json_array_get(computers, 0), "name"), "web1");
+	assert_string_equal(text(json_array_get(computers, 0), "state"), "failed");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {BOTH(one_thing), BOTH(its_ca), BOTH(what_computers_say),
-		BOTH(token_expired), BOTH(the_plan)};
+	const struct CMUnitTest tests[] = {BOTH(package), BOTH(one_thing), BOTH(its_ca),
+		BOTH(what_computers_say), BOTH(token_expired), BOTH(the_plan)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
