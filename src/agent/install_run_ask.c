@@ -151,6 +151,9 @@ void install_run_ask_gone(struct install *in)
 		waiter->id = 0;
 	for (struct install_waiter *waiter = in->queue; waiter; waiter = waiter->next)
 		waiter->id = 0;
+	/* The next session counts its requests anew: this answer would be taken for that of another one. */
+	for (struct install_asked *asked = in->asked; asked; asked = asked->next)
+		asked->id = 0;
 }
 
 void install_run_ask_free(struct install *in)
