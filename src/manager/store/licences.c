@@ -188,20 +188,43 @@ static int few(struct store *store, const char *sql, int64_t max, const char *wh
 				     (long long)max, (long long)count);
 }
 
+/* One that is there already stays as it is: *there, unless it is another one with the same id. */
+static int known(struct store *store, const char *sql, const char *id, const char *text,
+	bool *there, struct yg_err *err)
+{
+	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
+	*there = false;
+	if (yg_db_query(store->db, sql, YG_DB_ARGS(yg_db_text(id)), &rows, err) < 0)
+		return -1;
+	int more = yg_rows_next(rows, err);
+	if (more <= 0)
+		return more;
+	if (strcmp(yg_rows_text(rows, 0), text) != 0)
+		return yg_fail_cause(err, YG_EFORMAT, "conflict",
+			"licence: there is another one with the id %s already; delete that one first",
+			id);
+	*there = true;
+	return 0;
+}
+
 int op_licences_key(struct store *store, const struct store_asker *asker, const json_t *args,
 	json_t **out, struct yg_err *err)
 {
 	json_t *key;
 	char id[65];
+	bool there;
 	if (yg_json_object(args, "key", &key, err) < 0 || licence_key_check(key, id, err) < 0 ||
-		few(store, "SELECT count(*) FROM licence_keys", KEYS_MAX, "keys", err) < 0)
+		known(store, "SELECT id FROM licence_keys WHERE id = $1", id, id, &there, err) < 0)
+		return -1;
+	if (there)
+		return store_give(json_pack("{s:s}", "id", id), out, err);
+	if (few(store, "SELECT count(*) FROM licence_keys", KEYS_MAX, "keys", err) < 0)
 		return -1;
 	char *text YG_AUTO(mem) = yg_json_text(key);
 	if (!text)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (yg_db_exec(store->db,
-		    "INSERT INTO licence_keys (id, public, added, who) VALUES ($1, $2, $3, $4) ON CONFLICT DO "
-		    "NOTHING",
+		    "INSERT INTO licence_keys (id, public, added, who) VALUES ($1, $2, $3, $4)",
 		    YG_DB_ARGS(yg_db_text(id), yg_db_text(text), yg_db_int(store->clock_s),
 			    yg_db_text(asker->name)),
 		    NULL, err) < 0 ||
@@ -218,15 +241,21 @@ int op_licences_add(struct store *store, const struct store_asker *asker, const 
 	json_t *keys YG_AUTO(yg_json) = NULL;
 	struct licence licence;
 	char signer[65];
+	bool there;
 	if (yg_json_str(args, "file", LICENCE_FILE_MAX, &text, err) < 0 ||
 		load_keys(store, &keys, err) < 0 ||
 		licence_read(yg_bytes_of(text), keys, &licence, signer, err) < 0 ||
-		few(store, "SELECT count(*) FROM licences", LICENCES_MAX, "licences", err) < 0)
+		known(store, "SELECT file FROM licences WHERE id = $1", licence.id, text, &there,
+			err) < 0)
+		return -1;
+	if (there)
+		return op_licences_list(store, asker, args, out, err);
+	if (few(store, "SELECT count(*) FROM licences", LICENCES_MAX, "licences", err) < 0)
 		return -1;
 	bool forever = licence.ends == LICENCE_FOREVER;
 	if (yg_db_exec(store->db,
 		    "INSERT INTO licences (id, in_group, name, issued, ends, key, file, added, who) VALUES ($1, "
-		    "$2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+		    "$2, $3, $4, $5, $6, $7, $8, $9)",
 		    YG_DB_ARGS(yg_db_text(licence.id), yg_db_text(licence.group),
 			    yg_db_text(licence.name), yg_db_int(licence.issued),
 			    yg_db_int_or_null(!forever, licence.ends), yg_db_text(signer),

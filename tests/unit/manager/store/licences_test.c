@@ -157,8 +157,16 @@ static void keys(void **state)
 	json_t *made YG_AUTO(
 		yg_json) = person(&world, "licences.key", json_pack("{s:O}", "key", issuer.public));
 	json_decref(person(&world, "licences.add", json_pack("{s:s}", "file", file)));
-	/* The same twice is one. */
+	/* The same twice is one, and nothing happens. */
+	json_int_t since = now_seq(&world);
 	json_decref(person(&world, "licences.add", json_pack("{s:s}", "file", file)));
+	json_decref(person(&world, "licences.key", json_pack("{s:O}", "key", issuer.public)));
+	want_history(&world, since, "");
+	/* Another one that came under the same id is not dropped in silence. */
+	char *twin YG_AUTO(mem) = issue(&issuer, body_of(ID_1, "2030-01-01T00:00:00Z"));
+	person_fails(&world, "licences.add", json_pack("{s:s}", "file", twin), YG_EFORMAT,
+		"licence: there is another one with the id " ID_1
+		" already; delete that one first");
 	json_t *all YG_AUTO(yg_json) = person(&world, "licences.list", NULL);
 	assert_int_equal(json_array_size(json_object_get(all, "items")), 1);
 	assert_int_equal(json_array_size(json_object_get(all, "keys")), 2);
