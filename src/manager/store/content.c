@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/str.h"
 #include "manager/store/store.h"
 
 static int check_pins(const json_t *content, bool pinned, struct yg_err *err)
@@ -146,10 +147,29 @@ int store_content_served(struct store *store, json_t **out, struct yg_err *err)
 	return 0;
 }
 
+#define SEEN_MAX 256 /* different ones that are remembered */
+
+/* Has a computer other versions than it should? Thousands of them have the very same: `seen` ({texts: bool}) spares
+ * looking again.
+ */
+static bool is_old(json_t *seen, const char *content, const char *components, const json_t *newest)
+{
+	char *key YG_AUTO(mem) = yg_str_format("%s\n%s", content, components);
+	json_t *known = key ? json_object_get(seen, key) : NULL;
+	if (known)
+		return json_is_true(known);
+	json_t *have YG_AUTO(yg_json) = store_parse(components);
+	json_t *what YG_AUTO(yg_json) = content_difference(content, have, newest);
+	if (key && json_object_size(seen) < SEEN_MAX)
+		(void)json_object_set_new(seen, key, json_boolean(what != NULL));
+	return what != NULL;
+}
+
 int store_content_old(struct store *store, size_t names_max, json_t *names, int64_t *count,
 	struct yg_err *err)
 {
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
+	json_t *seen YG_AUTO(yg_json) = json_object();
 	const char *set = json_string_value(json_object_get(newest, "set"));
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	*count = 0;
@@ -165,10 +185,8 @@ int store_content_old(struct store *store, size_t names_max, json_t *names, int6
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {
-		json_t *have YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 1));
-		json_t *what YG_AUTO(yg_json) = content_difference(yg_rows_text(rows, 2), have,
-			json_object_get(newest, "components"));
-		if (!what)
+		if (!is_old(seen, yg_rows_text(rows, 2), yg_rows_text(rows, 1),
+			    json_object_get(newest, "components")))
 			continue;
 		(*count)++;
 		if (json_array_size(names) < names_max &&
@@ -182,6 +200,7 @@ int store_content_out_of_date(struct store *store, const json_t *newest, int64_t
 	struct yg_err *err)
 {
 	const char *set = json_string_value(json_object_get(newest, "set"));
+	json_t *seen YG_AUTO(yg_json) = json_object();
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	*count = 0;
 	if (!set)
@@ -197,11 +216,8 @@ int store_content_out_of_date(struct store *store, const json_t *newest, int64_t
 			YG_DB_NO_ARGS, &rows, err) < 0)
 		return -1;
 	int more;
-	while ((more = yg_rows_next(rows, err)) > 0) {
-		json_t *have YG_AUTO(yg_json) = store_parse(yg_rows_text(rows, 0));
-		json_t *what YG_AUTO(yg_json) = content_difference(yg_rows_text(rows, 1), have,
+	while ((more = yg_rows_next(rows, err)) > 0)
+		*count += is_old(seen, yg_rows_text(rows, 1), yg_rows_text(rows, 0),
 			json_object_get(newest, "components"));
-		*count += what != NULL;
-	}
 	return more;
 }
