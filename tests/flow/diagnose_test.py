@@ -6,6 +6,7 @@ import ssl
 import subprocess
 
 import alone as lib
+import clocks
 import pytest
 import site_parts as parts
 import web
@@ -239,7 +240,7 @@ def test_disk(agent, name, mount, cause):
 @pytest.mark.parametrize("away,cause", [("-400d", "clock.behind")])
 def test_clock(agent, away, cause):
     """The clock of who asks is this computer's."""
-    done = subprocess.run(["faketime", "-f", away, str(parts.BIN / "yagura"), "--json", "--root", str(agent.root), "diagnose"],
+    done = subprocess.run([*clocks.client(parts.BIN / "yagura", away), str(parts.BIN / "yagura"), "--json", "--root", str(agent.root), "diagnose"],
                           capture_output=True, text=True)
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["causes"][0]["cause"]) == (1, cause), answer

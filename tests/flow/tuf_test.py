@@ -3,9 +3,9 @@ import datetime
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 
+import clocks
 import pytest
 import tuf_sim as sim
 
@@ -256,13 +256,8 @@ def test_a_snapshot_is_no_timestamp(client, repo):
 # ---- time
 
 def faketime(days):
-    program = shutil.which("faketime")
-    if not program:
-        pytest.skip("faketime is not installed")
-    if b"__asan_init" in sim.PROGRAM.read_bytes():
-        pytest.skip("faketime and an address sanitizer do not go together")
     when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
-    return [program, when.strftime("%Y-%m-%d %H:%M:%S+00:00")]
+    return clocks.client(sim.PROGRAM, when.strftime("%Y-%m-%d %H:%M:%S+00:00"))
 
 
 @pytest.mark.parametrize("role", sim.TOP)
