@@ -22,20 +22,24 @@ void install_run_fetch_log(struct install_run *r, const char *path, const struct
 	const json_t *reply)
 {
 	struct yg_logs *logs = r->in->logs;
+	/* One slash, however many the source's URL ends in: two would say that it is not checked. */
+	const char *base = install_run_source_url(r);
+	size_t len = strlen(base);
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	char *url YG_AUTO(mem) = yg_str_format("%.*s/%s", (int)len, base, path);
+	const char *what = url ? url : path;
 	if (err->code == 0) {
-		yg_logs_tmu(logs, false, "HttpsConnection", "%s/%s: HTTP %lld, %lld bytes",
-			install_run_source_url(r), path,
+		yg_logs_tmu(logs, false, "HttpsConnection", "%s: HTTP %lld, %lld bytes", what,
 			(long long)json_integer_value(json_object_get(reply, "status")),
 			(long long)json_integer_value(json_object_get(reply, "size")));
 		return;
 	}
 	if (err->code == YG_EABSENT && strstr(path, ".root.json")) {
-		yg_logs_tmu(logs, false, "HttpsConnection", "%s/%s: HTTP 404, no newer root",
-			install_run_source_url(r), path);
+		yg_logs_tmu(logs, false, "HttpsConnection", "%s: HTTP 404, no newer root", what);
 		return;
 	}
-	char *url YG_AUTO(mem) = yg_str_format("%s/%s", install_run_source_url(r), path);
-	yg_logs_tmu_failure(logs, url ? url : path, err);
+	yg_logs_tmu_failure(logs, what, err);
 }
 
 int install_run_fetch_file(struct install_run *r, struct yg_err *err)

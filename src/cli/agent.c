@@ -78,7 +78,7 @@ static void show_last(struct cli *cli, const json_t *answer, const char *name, c
 	char *outcome YG_AUTO(mem) = show_value(cli, run, "outcome");
 	char *bytes YG_AUTO(
 		mem) = text_bytes(json_integer_value(json_object_get(run, "bytes")), cli->lang);
-	(void)printf("%s: %s, %s", title, member(run, "time"), outcome);
+	(void)printf("%s: %s%s%s", title, member(run, "time"), cli_say(cli, ", ", "、"), outcome);
 	if (*member(run, "source"))
 		(void)printf(cli_say(cli, ", %s, %lld s, %s", "、%s、%lld秒、%s"),
 			member(run, "source"),

@@ -51,6 +51,20 @@ static int ready(struct cli *cli, struct yg_err *err)
 	return cli->client ? 0 : -1;
 }
 
+/* The Manager's messages about what was asked are in English: what kind they are of, in Japanese. */
+static const char *kind_of(const struct cli *cli, const json_t *error)
+{
+	static const struct {
+		const char *code, *ja;
+	} kinds[] = {{"bad_request", "指定内容に誤りがあります: "},
+		{"not_found", "見つかりません: "}, {"conflict", "現在の状態では実行できません: "}};
+	const char *code = json_string_value(json_object_get(error, "code"));
+	for (size_t i = 0; code && i < YG_COUNT(kinds); i++)
+		if (strcmp(kinds[i].code, code) == 0)
+			return cli_say(cli, "", kinds[i].ja);
+	return "";
+}
+
 static int said(const struct cli *cli, const struct yg_client_reply *reply, const json_t *answer,
 	struct yg_err *err)
 {
@@ -72,9 +86,10 @@ static int said(const struct cli *cli, const struct yg_client_reply *reply, cons
 	if (reply->status >= 500 && cause)
 		return yg_fail_cause(err, YG_EAGAIN, cause, "%s", message);
 	/* Most messages begin with the member that they are about. */
+	const char *kind = kind_of(cli, error);
 	if (!field || !*field || strstr(message, field))
-		return yg_fail(err, YG_EFORMAT, "%s", message);
-	return yg_fail(err, YG_EFORMAT, "%s: %s", field, message);
+		return yg_fail(err, YG_EFORMAT, "%s%s", kind, message);
+	return yg_fail(err, YG_EFORMAT, "%s%s: %s", kind, field, message);
 }
 
 /* in  text  the body, JSON; NULL: none */

@@ -293,7 +293,7 @@ def test_maintenance_has_its_old_words(site, folder):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     site.add_publisher()
     agent = site.add_agent("alone", activate=False,
-                           conf=f"[update]\nsource = http://127.0.0.1:{server.server_port}\ntries = 2\n")
+                           conf=f"[update]\nsource = http://127.0.0.1:{server.server_port}/\ntries = 2\n")
     done = parts.run("yagura", "--json", "--root", agent.root, "agent", "update", check=False)
     server.shutdown()
     assert json.loads(done.stdout.splitlines()[-1])["cause"] == "http.maintenance", done.stdout

@@ -468,6 +468,13 @@ class FarManager(Asks):
         self.assertEqual(self.ask("settings", "nonsense", "--lang", "ja")[2],
                          "yagura: 設定 'nonsense' はありません。「yagura settings」で一覧を表示できます\n")
 
+    def test_refusals_in_japanese(self):
+        for code, text in (("bad_request", "指定内容に誤りがあります: "), ("not_found", "見つかりません: "),
+                           ("conflict", "現在の状態では実行できません: "), ("other", "")):
+            self.manager.answers["GET", "tokens"] = lambda *_, c=code: (400, {"error": {"code": c, "message": "name: want x"}})
+            self.assertEqual(self.ask("tokens", "--lang", "ja")[2], f"yagura: {text}name: want x\n")
+            self.assertEqual(self.ask("tokens")[2], "yagura: name: want x\n")
+
     def test_words_in_tables(self):
         """No word of the API is left in a Japanese table; an empty answer says that it is empty."""
         computer = {"name": "web1", "agent_state": "online", "relay": True, "relay_status": {"state": "on", "set": ""},
