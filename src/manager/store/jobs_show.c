@@ -112,10 +112,10 @@ static json_t *part_json(const struct yg_rows *rows)
 }
 
 /* Why a part failed, in the reader's language: "sentence" is only what was found. */
-static int explain(json_t *part, enum yg_lang lang, struct yg_err *err)
+static int explain(json_t *part, bool words, enum yg_lang lang, struct yg_err *err)
 {
 	const char *id = json_string_value(json_object_get(part, "cause"));
-	const struct yg_cause *cause = id && *id ? yg_cause_find(id) : NULL;
+	const struct yg_cause *cause = words && id && *id ? yg_cause_find(id) : NULL;
 	struct yg_buf text YG_AUTO(yg_buf) = YG_BUF(65536);
 	if (cause &&
 		yg_cause_sentence(id, json_string_value(json_object_get(part, "sentence")), lang,
@@ -127,6 +127,17 @@ static int explain(json_t *part, enum yg_lang lang, struct yg_err *err)
 			json_string(cause ? yg_cause_remedy(cause, lang) : "")) < 0)
 		return yg_fail(err, YG_ESYSTEM, "out of memory");
 	return 0;
+}
+
+#define WORDS_MAX                                                                                  \
+	(16u << 20)    /* bytes of details, about, in one answer: who asks takes 64 MiB of all */
+#define CAUSE_SIZE 512 /* bytes, about, of a cause's texts */
+
+/* What a part says beyond its numbers and its sentence. */
+static size_t words_of(const struct yg_rows *rows)
+{
+	const char *detail = yg_rows_text(rows, 10);
+	return (detail ? strlen(detail) : 0) + (yg_rows_text(rows, 8)[0] ? CAUSE_SIZE : 0);
 }
 
 /* At most so many, then those that did not succeed first; 0: all of them. */
@@ -147,11 +158,17 @@ static int show_parts(struct store *store, const char *job, enum yg_lang lang, i
 		    err) < 0)
 		return -1;
 	int more;
+	size_t words = 0;
 	while ((more = yg_rows_next(rows, err)) > 0) {
 		json_t *part YG_AUTO(yg_json) = part_json(rows);
 		if (!part)
 			return yg_fail(err, YG_ESYSTEM, "out of memory");
-		if (explain(part, lang, err) < 0 || store_add(list, yg_take(part), err) < 0)
+		bool few = words <= WORDS_MAX;
+		if (few)
+			words += words_of(rows);
+		else if (json_object_set_new(part, "detail", json_null()) < 0)
+			return yg_fail(err, YG_ESYSTEM, "out of memory");
+		if (explain(part, few, lang, err) < 0 || store_add(list, yg_take(part), err) < 0)
 			return -1;
 	}
 	return more;

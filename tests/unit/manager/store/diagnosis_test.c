@@ -261,9 +261,40 @@ static void package(void **state)
 	assert_string_equal(text(json_array_get(computers, 0), "state"), "failed");
 }
 
+/* An answer that nobody could take any more loses words, not computers, nor their causes. */
+static void long_answers(void **state)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	if (*state) /* the rule is not the database's */
+		skip();
+	WORLD(world);
+	struct agent agents[3];
+	struct yg_err err = {0};
+	for (size_t i = 0; i < 3; i++)
+		activate(&world, &agents[i], names[i], false);
+	json_t *made YG_AUTO(yg_json) = person(&world, "jobs.create",
+		json_pack("{s:s, s:s}", "kind", "update", "computers", "all"));
+	for (size_t i = 0; i < 3; i++)
+		result(&world, &agents[i], 1, text(made, "id"), "failed", "net.refused", NULL);
+	assert_int_equal(
+		yg_db_exec(world.store->db,
+			"UPDATE job_computers SET detail = '{\"x\":\"' || hex(zeroblob(4500000)) || '\"}'",
+			YG_DB_NO_ARGS, NULL, &err),
+		0);
+	json_t *job YG_AUTO(yg_json) = job_get(&world, text(made, "id"));
+	const json_t *computers = json_object_get(job, "computers");
+	assert_int_equal(json_array_size(computers), 3);
+	for (size_t i = 0; i < 3; i++) {
+		const json_t *part = json_array_get(computers, i);
+		assert_string_equal(text(part, "cause"), "net.refused");
+		assert_int_equal(json_is_object(json_object_get(part, "detail")), i < 2);
+		assert_int_equal(text(part, "remedy")[0] != '\0', i < 2);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {BOTH(package), BOTH(one_thing), BOTH(its_ca),
-		BOTH(what_computers_say), BOTH(token_expired), BOTH(the_plan)};
+	const struct CMUnitTest tests[] = {BOTH(package), BOTH(long_answers), BOTH(one_thing),
+		BOTH(its_ca), BOTH(what_computers_say), BOTH(token_expired), BOTH(the_plan)};
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
