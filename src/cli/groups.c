@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/ask.h"
+#include "cli/text.h"
 #include "core/json.h"
 #include "core/str.h"
 
@@ -144,8 +145,10 @@ static int change(struct cli *cli, size_t first, size_t end, json_t *body, const
 			return code;
 		if (cli->json)
 			(void)cli_json(answer);
-		else
-			(void)printf("%s: %s\n", ask_member(answer, "name"), done);
+		else {
+			text_put(ask_member(answer, "name"), stdout);
+			(void)printf(": %s\n", done);
+		}
 	}
 	return ARGS_DONE;
 }

@@ -247,8 +247,8 @@ static int send(struct cli *cli, const char *method, char *path, json_t *body)
 	if (cli->json)
 		return cli_json(answer);
 	char *next YG_AUTO(mem) = text_value(json_object_get(answer, "next_run"), cli->lang);
-	(void)printf(cli_say(cli, "%s: next run %s\n", "%s: 次回の実行 %s\n"),
-		ask_member(answer, "name"), *next ? next : "-");
+	text_put(ask_member(answer, "name"), stdout);
+	(void)printf(cli_say(cli, ": next run %s\n", ": 次回の実行 %s\n"), *next ? next : "-");
 	return ARGS_DONE;
 }
 
