@@ -313,8 +313,8 @@ static json_t *site(const struct manager *manager)
 		(void)!yg_str_u64(digits, 65535, &port, &ignored);
 	if (len > 0)
 		(void)json_object_set_new(made, "database",
-			json_pack("{s:o, s:I}", "host", json_stringn(host, name < len ? name : len), "port",
-				(json_int_t)port));
+			json_pack("{s:o, s:I}", "host", json_stringn(host, name < len ? name : len),
+				"port", (json_int_t)port));
 	return made;
 }
 

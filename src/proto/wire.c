@@ -159,7 +159,9 @@ static const struct member entry_event[] = {
 };
 
 static const struct member entry_result[] = {
-	{.name = "seq", .kind = INTEGER, .max = SAFE_INT_MAX}, /* 0: not kept; the command comes again */
+	{.name = "seq",
+		.kind = INTEGER,
+		.max = SAFE_INT_MAX}, /* 0: not kept; the command comes again */
 	{.name = "job", .kind = UUID},
 	{.name = "time", .kind = TIME},
 	{.name = "outcome", .kind = TEXT, .max = 16, .words = "success|failed|cancelled"},

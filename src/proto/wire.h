@@ -65,7 +65,7 @@ enum yg_wire_do {
 	YG_DO_RELEASE_HOLD, /* "release_hold" {job} */
 	YG_DO_DEACTIVATE,   /* "deactivate" */
 	YG_DO_CANCEL,       /* "cancel" {job}: end that job, its result says how it ended */
-	YG_DO_TEST,         /* "test" {job, what}: try connections, the result's detail is {targets} */
+	YG_DO_TEST, /* "test" {job, what}: try connections, the result's detail is {targets} */
 };
 #define YG_WIRE_DOS 10
 

@@ -79,7 +79,7 @@ static char *ask_text(struct yg_db *db, const char *sql)
 }
 
 #define LICENCE_KEY "2599d6426361170b55212de1d3867b1d6fe7eba5569494cc19e83eacb662f362"
-#define TABLES 64
+#define TABLES      64
 static char *queries[TABLES]; /* the content of each table as one text */
 
 static void find_tables(struct yg_db *db)
@@ -260,11 +260,12 @@ static const struct {
 	{STORE_WEB, KEY, "licences.list", "{}", -1, NULL},
 	{STORE_WEB, KEY, "licences.delete", "{\"id\":\"$9\"}", -1, NULL},
 	{STORE_WEB, KEY, "computers.update",
-		"{\"id\":\"$3\",\"content\":{\"mode\":\"pinned\",\"pins\":{\"am-pattern\":1}}}", -1, NULL},
+		"{\"id\":\"$3\",\"content\":{\"mode\":\"pinned\",\"pins\":{\"am-pattern\":1}}}", -1,
+		NULL},
 	{STORE_WEB, KEY, "alerts.list", "{\"state\":\"all\"}", -1, NULL},
 	{STORE_WEB, KEY, "expiry.list", "{}", -1, NULL},
-	{STORE_CA, SYSTEM, "ca.issued",
-		"{\"role\":\"web\",\"not_after\":\"2036-01-01T00:00:00Z\"}", -1, NULL},
+	{STORE_CA, SYSTEM, "ca.issued", "{\"role\":\"web\",\"not_after\":\"2036-01-01T00:00:00Z\"}",
+		-1, NULL},
 	{STORE_CONTENT, SYSTEM, "components.check.failed",
 		"{\"cause\":\"net.dns\",\"sentence\":\"x\"}", -1, NULL},
 	{STORE_WEB, KEY, "status.get", "{}", -1, NULL},

@@ -16,11 +16,11 @@ static const char *const since[] = {
 	"UPDATE relay_groups SET empty_since = $1 WHERE empty_since > $2",
 	"UPDATE alert_failures SET since = $1 WHERE since > $2",
 	/* Parts before their jobs: how far ahead the clock was is in the job. */
-	"UPDATE job_computers SET not_before = not_before - (SELECT j.created FROM jobs j WHERE j.id = job) + $1 "
-	"WHERE not_before IS NOT NULL AND final = 0 AND job IN (SELECT j.id FROM jobs j WHERE j.state = "
-	"'running' AND j.created > $2)",
-	"UPDATE jobs SET deadline = deadline - created + $1, check_until = 0, created = $1 WHERE state = 'running' "
-	"AND created > $2",
+	("UPDATE job_computers SET not_before = not_before - (SELECT j.created FROM jobs j WHERE j.id = job) + $1 "
+	 "WHERE not_before IS NOT NULL AND final = 0 AND job IN (SELECT j.id FROM jobs j WHERE j.state = "
+	 "'running' AND j.created > $2)"),
+	("UPDATE jobs SET deadline = deadline - created + $1, check_until = 0, created = $1 WHERE state = 'running' "
+	 "AND created > $2"),
 };
 
 /* A moment that is kept as a fact. instead: what it is when it stands in the future. */

@@ -21,7 +21,7 @@ settings_check settings_check_ca;     /* "" or PEM certificates, and nothing sec
 settings_check settings_check_proxy; /* "" or URL of http, https, socks5, socks5h, without a user */
 settings_check settings_check_balancer; /* "", HOST, HOST:PORT or https URL */
 settings_check settings_check_language;
-settings_check settings_check_level; /* of logs */
+settings_check settings_check_level;  /* of logs */
 settings_check settings_check_user;   /* of a proxy: no control characters, no colon */
 settings_check settings_check_secret; /* no control characters */
 

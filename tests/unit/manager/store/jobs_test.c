@@ -689,9 +689,9 @@ static void held_is_no_success(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {BOTH(groups_in_turn),
-		BOTH(groups_needed), BOTH(groups_fail), BOTH(relay_told_once), BOTH(silent_group),
-		BOTH(relay_behind), BOTH(progress), BOTH(cancelling), BOTH(cancelling_joined),
+	const struct CMUnitTest tests[] = {BOTH(groups_in_turn), BOTH(groups_needed),
+		BOTH(groups_fail), BOTH(relay_told_once), BOTH(silent_group), BOTH(relay_behind),
+		BOTH(progress), BOTH(cancelling), BOTH(cancelling_joined),
 		BOTH(deadline_after_a_restart), BOTH(result_not_kept), BOTH(spread),
 		BOTH(spread_and_a_person), BOTH(old_jobs_go), BOTH(relay_leaves),
 		BOTH(held_is_no_success)};

@@ -1021,9 +1021,9 @@ static void scheduled_update(void **state)
 	WORLD(world);
 	struct agent web;
 	activate(&world, &web, "web1", false);
-	json_t *task YG_AUTO(yg_json) = person(&world, "tasks.create",
+	json_decref(person(&world, "tasks.create",
 		json_pack("{s:s, s:{s:s, s:i}}", "name", "often", "schedule", "type", "every",
-			"seconds", 600));
+			"seconds", 600)));
 	int64_t start = world.store->clock_s;
 	static const struct {
 		int at, jobs;
