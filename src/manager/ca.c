@@ -71,6 +71,21 @@ static void try_again(struct ca *ca, const struct yg_err *err)
 		yg_timer_set(ca->again, AGAIN_MS);
 }
 
+/* People's programs read it at any moment: a restart, which has the same to say, does not touch it. */
+static void write_bundle(const struct ca *ca)
+{
+	struct yg_err err = {0};
+	size_t len = strlen(ca->cert);
+	struct yg_buf there YG_AUTO(yg_buf) = YG_BUF(SECRET_MAX);
+	if (yg_fs_read_fd(ca->bundle_fd, &there, &err) == 0 && there.len == len &&
+		memcmp(there.data, ca->cert, len) == 0)
+		return;
+	if (lseek(ca->bundle_fd, 0, SEEK_SET) < 0 ||
+		yg_fs_write_all(ca->bundle_fd, ca->cert, len, &err) < 0 ||
+		ftruncate(ca->bundle_fd, (off_t)len) < 0)
+		yg_log(YG_LOG_WARN, "ca.bundle", "writing the CA's certificate for people failed");
+}
+
 static void published(void *ctx, json_t *result, const struct yg_err *err)
 {
 	struct ca *ca = ctx;
@@ -79,10 +94,7 @@ static void published(void *ctx, json_t *result, const struct yg_err *err)
 		try_again(ca, err);
 		return;
 	}
-	struct yg_err why = {0};
-	if (ftruncate(ca->bundle_fd, 0) < 0 || lseek(ca->bundle_fd, 0, SEEK_SET) < 0 ||
-		yg_fs_write_all(ca->bundle_fd, ca->cert, strlen(ca->cert), &why) < 0)
-		yg_log(YG_LOG_WARN, "ca.bundle", "writing the CA's certificate for people failed");
+	write_bundle(ca);
 	if (!ca->ready)
 		yg_role_ready(ca->env);
 	ca->ready = true;

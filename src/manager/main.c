@@ -178,7 +178,7 @@ static int open_files(struct manager *manager, struct yg_err *err)
 		return -1;
 	if (make_settings_key(manager, err) < 0)
 		return -1;
-	manager->bundle_fd = open(bundle, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	manager->bundle_fd = open(bundle, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (manager->bundle_fd < 0)
 		return yg_fail_sys(err, errno, "opening '%s'", bundle);
 	return 0;

@@ -91,6 +91,24 @@ def test_a_killed_manager_process_comes_back(line, role):
     finished(line, job)
 
 
+def test_the_ca_file_is_not_touched_when_its_process_starts_again(line):
+    """Who enrols or asks the Manager reads it at any moment: it is never half there."""
+    manager = line.manager
+
+    def ca():
+        return next((p for p in parts.children(manager.process.pid) if parts.role_of(p) == "ca"), None)
+
+    before, whole, pid = os.stat(manager.ca), manager.ca.read_bytes(), ca()
+    os.kill(pid, signal.SIGKILL)
+    parts.until("another ca", lambda: ca() not in (None, pid))
+    line.site.add_agent("after")  # certificates are made again: it is through with its start
+    after = os.stat(manager.ca)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    manager.ca.write_text("half of it\n")  # as after a power cut
+    os.kill(ca(), signal.SIGKILL)
+    parts.until("the certificate to be written again", lambda: manager.ca.read_bytes() == whole)
+
+
 def test_nothing_is_left_when_an_agent_stops(line):
     line.update()
     pids = parts.children(line.agent.process.pid)
