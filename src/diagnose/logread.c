@@ -258,27 +258,42 @@ static void unexplained(struct yg_logread *r)
 		(void)json_array_append_new(r->unknown, json_pack("{s:s}", "seen", seen));
 }
 
-/* Between "stop" and the next "ready" nothing that ends is a failure. Returns whether the entry is passed over. */
-static bool stops(struct yg_logread *r)
+static bool is_one(const char *word, const char *const *list)
 {
-	size_t len = strlen(r->entry.word);
+	while (*list && strcmp(*list, word) != 0)
+		list++;
+	return *list;
+}
+
+/* From when a program is told to stop until it starts again nothing that ends is a failure. All else is: the start
+ * may fail, or another program. Returns whether the entry is passed over.
+ */
+static bool stops(struct yg_logread *r, const struct yg_cause *cause)
+{
+	static const char *const stops[] = {"agent.stop", "manager.stopping", NULL};
+	static const char *const starts[] = {"agent.start", "agent.ready", "manager.start",
+		"manager.ready", "super.start", "role.start", NULL};
+	static const char *const ends[] = {"super.exit", "engine.offline", "update.interrupted",
+		NULL};
+	const char *word = r->entry.word;
 	if (r->entry.format != YG_ENTRY_JOURNAL)
 		return false;
-	if (len > 5 && strcmp(r->entry.word + len - 5, ".stop") == 0)
-		r->stopping = true;
-	if (len > 6 && strcmp(r->entry.word + len - 6, ".ready") == 0)
+	if (is_one(word, starts))
 		r->stopping = false;
-	return r->stopping;
+	if (!is_one(word, stops))
+		return r->stopping && is_one(cause ? yg_cause_id(cause) : word, ends);
+	r->stopping = true;
+	return true;
 }
 
 static int judge(struct yg_logread *r, struct yg_err *err)
 {
 	struct yg_logcode codes[YG_LOGCODES_MAX];
 	bool known = false;
-	if (stops(r))
+	const struct yg_cause *cause = r->entry.failed ? named(r->text) : NULL;
+	if (stops(r, cause))
 		return 0;
 	unchecked_source(r);
-	const struct yg_cause *cause = r->entry.failed ? named(r->text) : NULL;
 	if (cause)
 		return found(r, yg_cause_id(cause), YG_FIND_NAMES, NULL, NULL, err);
 	/* "engine.offline: it ended, starting again": some words of the journal are causes. */

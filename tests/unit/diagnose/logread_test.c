@@ -129,6 +129,19 @@ static const struct row rows[] = {
 		"", NULL},
 	{"<6>agent: agent.stop: x\n<6>agent: agent.ready: y\n<4>agent/install: engine.offline: it ended\n",
 		"engine.offline", "", "log", "ログ", NULL},
+	{"<5>manager: manager.stopping: x\n<4>manager/store: engine.offline: it ended\n", "", "",
+		"", "", NULL},
+	{"<6>agent: agent.stop: x\n<4>agent/install: update.failed: it ended [update.interrupted]\n",
+		"", "", "", "", NULL},
+	/* A start after a stop that fails never says that it is ready. */
+	{"<6>agent: agent.stop: x\n<3>agent: agent.start: no room [store.disk_full]\n",
+		"store.disk_full", "", "space", "空き容量", NULL},
+	{"<6>agent: agent.stop: x\n<3>agent: super.start: am: no\n<4>agent/install: engine.offline: it "
+	 "ended\n",
+		"engine.offline", "", "log", "ログ", NULL},
+	/* One program stops, another has trouble. */
+	{"<6>agent: agent.stop: x\n<3>manager/store: store.tick: no room [store.disk_full]\n",
+		"store.disk_full", "", "space", "空き容量", NULL},
 	/* Not alarmed by: what went well, words that are close. */
 	{"<6>agent: agent.ready: all roles run\nInf 20260101 00:00:00 1 2 HttpsConnection: HTTP 200, 5 bytes\n",
 		"", "", "", "", NULL},
@@ -244,6 +257,23 @@ static void unknown_is_shown(void **state)
 	assert_string_equal(text_at(one, "seen"), "a.log:1: the moon is full");
 }
 
+/* Whoever is told to stop ends its processes: nothing to explain. */
+static void stopping_ends_processes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *program, *word;
+	} programs[] = {{"agent", "agent.stop"}, {"manager", "manager.stopping"}};
+	for (size_t i = 0; i < YG_COUNT(programs); i++) {
+		size_t standing = 9;
+		char *log YG_AUTO(mem) = yg_str_format("<6>%s: %s: x\n<4>%s: super.exit: x ended\n",
+			programs[i].program, programs[i].word, programs[i].program);
+		json_t *result YG_AUTO(
+			yg_json) = read_text(log, strlen(log), YG_LANG_EN, &standing);
+		assert_int_equal(json_integer_value(json_object_get(result, "unknown_count")), 0);
+	}
+}
+
 static size_t as_utf16(const char *text, bool big, char *out)
 {
 	size_t len = 0;
@@ -280,6 +310,7 @@ int main(void)
 		cmocka_unit_test(success_ends_failures),
 		cmocka_unit_test(repeats_are_one),
 		cmocka_unit_test(unknown_is_shown),
+		cmocka_unit_test(stopping_ends_processes),
 		cmocka_unit_test(codings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
