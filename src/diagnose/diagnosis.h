@@ -17,7 +17,7 @@
 struct yg_diagnosis {
 	enum yg_lang lang;
 	struct yg_findings *findings; /* owned */
-	json_t *checks; /* owned; [{check, state:"ok"|"bad"|"unknown", seen}]. `check` is a word, proto/word.h */
+	json_t *checks; /* owned; [{check, state:"ok"|"note"|"bad"|"unknown", seen}]. `check` is a word, proto/word.h */
 	struct yg_err failed; /* the first failure of the diagnosis itself (memory) */
 };
 
