@@ -35,6 +35,9 @@ static int fail_disk(int code, int sys, const char *doing, const char *text, str
 {
 	const char *cause = NULL;
 	int kind = code & 0xff;
+	/* SQLite keeps what the system said of an earlier failure. */
+	if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN)
+		sys = 0;
 	if (kind == SQLITE_FULL)
 		sys = ENOSPC;
 	if (sys == ENOSPC || sys == EDQUOT)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH cryptsetup-OpenSSL-exception */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -320,6 +323,32 @@ static void sqlite_file(void **state)
 	assert_non_null(strstr(err.msg, "file is not a database"));
 }
 
+/* What the system said of a write that failed is nothing about the failures that follow. */
+static void sqlite_system_error(void **state)
+{
+	char where[256];
+	struct yg_err err = {0};
+	struct rlimit before;
+	struct yg_db *db YG_AUTO(yg_db) = fresh(state, where);
+	run(db, "CREATE TABLE t (b BLOB) STRICT");
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	const struct rlimit small = {65536, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int rc = yg_db_exec(db, "INSERT INTO t (b) VALUES (zeroblob(1000000))", YG_DB_NO_ARGS, NULL,
+		&err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(rc, -1);
+	assert_string_equal(err.cause, "store.io");
+	assert_int_equal(err.sys, EFBIG);
+
+	err = (struct yg_err){0};
+	assert_int_equal(yg_db_exec(db, "INSERT INTO none VALUES (1)", YG_DB_NO_ARGS, NULL, &err),
+		-1);
+	assert_string_equal(err.cause, "");
+	assert_int_equal(err.sys, 0);
+}
+
 /* Two that write at once: the second waits or is told to come again; never an error of another kind. */
 static void serializable(void **state)
 {
@@ -407,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(sqlite_file),
+		cmocka_unit_test(sqlite_system_error),
 		{"values, sqlite", values, NULL, NULL, NULL},
 		{"values, postgresql", values, NULL, NULL, PG},
 		{"transactions, sqlite", transactions, NULL, NULL, NULL},
