@@ -174,9 +174,10 @@ int op_agents_heartbeat(struct store *store, const struct store_asker *asker, co
 	if ((relay != before.relay || moved) && store_command_all(store, "settings", "", err) < 0)
 		return -1;
 
-	/* Nothing fails that is not there. */
+	/* Nobody waits for what is not there, and it does not fail. */
 	if (before.relay && !relay &&
-		store_alert_well(store, "relay_failed", asker->id, "settings", err) < 0)
+		(store_job_no_relay(store, asker->id, err) < 0 ||
+			store_alert_well(store, "relay_failed", asker->id, "settings", err) < 0))
 		return -1;
 
 	json_t *update = json_object_get(status, "update");

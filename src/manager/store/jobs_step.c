@@ -118,7 +118,7 @@ static int count_relays(struct store *store, const struct job *job, const char *
 	if (yg_db_query(store->db,
 		    "SELECT r.state, r.final, c.online, r.cause, r.sentence, r.detail, c.name FROM job_computers r "
 		    "JOIN computers c ON c.id = r.computer WHERE r.job = $1 AND r.part = 'relay' AND r.in_group = "
-		    "$2 AND c.deleted = 0 AND coalesce(c.relay_on, 1) <> 0 ORDER BY c.name, c.id",
+		    "$2 AND " JOB_IS_RELAY " ORDER BY c.name, c.id",
 		    YG_DB_ARGS(yg_db_text(job->id), yg_db_text(group)), &rows, err) < 0)
 		return -1;
 	int more;
@@ -167,17 +167,17 @@ static int fail_group(struct store *store, const struct job *job, struct job_gro
 	return job_parts_end(store, job, "agent", group->id, &same, err);
 }
 
-/* Its agents' turn. set: what its relays hold, or "". */
+/* Its agents' turn. That its relays have the content is told where there is one that has. */
 static int ready_group(struct store *store, const struct job *job, struct job_group *group,
-	const char *set, struct yg_err *err)
+	const struct relays *relays, struct yg_err *err)
 {
 	json_t *newest YG_AUTO(yg_json) = store_component_newest(store, err);
 	if (!newest || choose_aim(store, job, newest, group, err) < 0)
 		return -1;
-	if (group->relays) {
+	if (relays->good > 0) {
 		json_t *params = json_pack("{s:s}", "group", group->name);
-		if (set[0] != '\0')
-			(void)json_object_set_new(params, "set", json_string(set));
+		if (relays->set[0] != '\0')
+			(void)json_object_set_new(params, "set", json_string(relays->set));
 		if (store_event(store, 1601, NULL, job->id, params, err) < 0)
 			return -1;
 	}
@@ -243,7 +243,7 @@ static int leave_group(struct store *store, const struct job *job, struct job_gr
 	if (relays.all > 0 && relays.good == 0)
 		return fail_group(store, job, group, relays.name, relays.cause,
 			relays.sentence ? relays.sentence : "", err);
-	return ready_group(store, job, group, relays.set, err);
+	return ready_group(store, job, group, &relays, err);
 }
 
 static const struct job_group *above(const struct job_groups *groups, const struct job_group *group)

@@ -613,17 +613,20 @@ static void old_jobs_go(void **state)
 }
 
 /* A relay that is no relay any more is neither waited for nor a failure of those it served: they take from the
- * group above, as they would in a job made now. Its part has an end of its own.
+ * group above, as they would in a job made now. Its part has an end of its own, and of a group without relays
+ * nobody says that it has the components.
  */
 static void relay_leaves(void **state)
 {
 	static const struct {
 		const char *what;
-		bool deleted, answered;
+		bool by_itself, deleted, answered;
 	} rows[] = {
-		{"switched off", false, false},
-		{"switched off after its answer", false, true},
-		{"deleted", true, false},
+		{"switched off", false, false, false},
+		{"switched off after its answer", false, false, true},
+		{"by its own configuration", true, false, false},
+		{"by its own configuration, after its answer", true, false, true},
+		{"deleted", false, true, false},
 	};
 	WORLD(world);
 	struct tree tree;
@@ -631,7 +634,9 @@ static void relay_leaves(void **state)
 	for (size_t i = 0; i < YG_COUNT(rows); i++) {
 		char ref[40];
 		char other[40];
+		char told[128];
 		int seq = (int)(10 * i) + 1;
+		json_int_t since = now_seq(&world);
 		json_t *job YG_AUTO(yg_json) = update_of(&world, &tree.branch_web, NULL);
 		const char *id = text(job, "id");
 		command_job(&world, &tree.relay, "update.relay", ref);
@@ -641,7 +646,10 @@ static void relay_leaves(void **state)
 			result(&world, &tree.branch_relay, seq, other, "success", "", NULL);
 		else
 			no_command(&world, &tree.branch_web, "update");
-		if (rows[i].deleted)
+		if (rows[i].by_itself) {
+			tree.branch_relay.relay = false;
+			beat(&world, &tree.branch_relay);
+		} else if (rows[i].deleted)
 			json_decref(person(&world, "computers.delete",
 				json_pack("{s:s}", "id", tree.branch_relay.id)));
 		else
@@ -650,6 +658,10 @@ static void relay_leaves(void **state)
 					0)));
 		store_tick(world.store);
 		want_group(&world, id, 1, "branch", "ready", "");
+		history(&world, since, told, sizeof(told));
+		const char *above = strstr(told, "1601");
+		if (!above || !strstr(above + 1, "1601") == rows[i].answered)
+			fail_msg("%s: want 1601 of each that has it, have %s", rows[i].what, told);
 		command_job(&world, &tree.branch_web, "update", ref);
 		assert_string_equal(ref, id);
 		result(&world, &tree.branch_web, seq, id, "success", "", NULL);
@@ -659,8 +671,10 @@ static void relay_leaves(void **state)
 		/* What it says afterwards changes nothing. */
 		result(&world, &tree.branch_relay, seq + 1, other, "failed", "net.dns", NULL);
 		want_job(&world, id, "done", "success");
-		json_decref(person(&world, "computers.update",
-			json_pack("{s:s, s:b}", "id", tree.branch_relay.id, "relay_on", 1)));
+		if (!rows[i].by_itself)
+			json_decref(person(&world, "computers.update",
+				json_pack("{s:s, s:n}", "id", tree.branch_relay.id, "relay_on")));
+		tree.branch_relay.relay = true;
 		beat(&world, &tree.branch_relay);
 	}
 }
