@@ -130,18 +130,22 @@ static int check(const json_t *task, struct yg_err *err)
 		return -1;
 	if (name[0] == '\0')
 		return yg_fail(err, YG_EFORMAT, "name: want a name, have none");
-	if (window_s > 0 && strcmp(kind, "update") != 0)
-		return yg_fail(err, YG_EFORMAT, "window_s: want 0 but for an update, have %lld",
-			(long long)window_s);
 	return schedule_check(schedule, err) < 0 ? -1 : check_paths(task, err);
 }
 
-/* Only what was sent: a computer of the target may be gone by now, and that keeps nobody from switching the task
- * off.
+/* Only what was sent: a computer of the target may be gone by now, a scan have a window from when it could, and that
+ * keeps nobody from switching the task off.
  */
-static int check_new_target(struct store *store, const json_t *args, struct yg_err *err)
+static int check_new(struct store *store, const json_t *args, const json_t *task,
+	struct yg_err *err)
 {
 	const json_t *target = json_object_get(args, "target");
+	json_int_t window_s = json_integer_value(json_object_get(task, "window_s"));
+	bool update = strcmp(json_string_value(json_object_get(task, "kind")), "update") == 0;
+	bool sent = json_object_get(args, "window_s") || json_object_get(args, "kind");
+	if (sent && !update && window_s > 0)
+		return yg_fail(err, YG_EFORMAT, "window_s: want 0 but for an update, have %lld",
+			(long long)window_s);
 	return target && check_target(store, target, err) < 0 ? yg_wrap(err, "target") : 0;
 }
 
@@ -284,7 +288,7 @@ int op_tasks_create(struct store *store, const struct store_asker *asker, const 
 	if (!task || yg_random_uuid(id, err) < 0)
 		return task ? -1 : yg_fail(err, YG_ESYSTEM, "out of memory");
 	if (merge(task, args, err) < 0 || check(task, err) < 0 ||
-		check_new_target(store, args, err) < 0 || few(store, err) < 0 ||
+		check_new(store, args, task, err) < 0 || few(store, err) < 0 ||
 		name_free(store, id, task, err) < 0 ||
 		yg_db_exec(store->db,
 			"INSERT INTO tasks (id, name, kind, enabled, schedule, target, paths, relays, window_s, "
@@ -305,7 +309,7 @@ int op_tasks_update(struct store *store, const struct store_asker *asker, const 
 	json_t *task YG_AUTO(yg_json) = NULL;
 	if (yg_json_str(args, "id", 64, &id, err) < 0 || task_load(store, id, &task, err) < 0 ||
 		merge(task, args, err) < 0 || check(task, err) < 0 ||
-		check_new_target(store, args, err) < 0 || name_free(store, id, task, err) < 0 ||
+		check_new(store, args, task, err) < 0 || name_free(store, id, task, err) < 0 ||
 		save(store, id, task, err) < 0 ||
 		store_event(store, 562, NULL, NULL,
 			json_pack("{s:s, s:s}", "task", member(task, "name"), "who", asker->name),
