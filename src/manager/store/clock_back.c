@@ -15,6 +15,8 @@ static const char *const since[] = {
 	"UPDATE computers SET last_contact = $1 WHERE online = 1 AND last_contact > $2",
 	"UPDATE relay_groups SET empty_since = $1 WHERE empty_since > $2",
 	"UPDATE alert_failures SET since = $1 WHERE since > $2",
+	"UPDATE keys SET last_used = $1 WHERE last_used > $2",
+	"UPDATE certificates SET issued = $1 WHERE issued > $2",
 	/* Parts before their jobs: how far ahead the clock was is in the job. */
 	("UPDATE job_computers SET not_before = not_before - (SELECT j.created FROM jobs j WHERE j.id = job) + $1 "
 	 "WHERE not_before IS NOT NULL AND final = 0 AND job IN (SELECT j.id FROM jobs j WHERE j.state = "

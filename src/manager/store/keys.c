@@ -69,9 +69,12 @@ int store_keys_tick(struct store *store, struct yg_err *err)
 	json_t *when;
 	json_object_foreach(store->keys_used, id, when)
 	{
+		/* The clock may have gone back meanwhile. */
+		int64_t used_s = json_integer_value(when);
+		if (used_s > store->clock_s)
+			used_s = store->clock_s;
 		if (yg_db_exec(store->db, "UPDATE keys SET last_used = $2 WHERE id = $1",
-			    YG_DB_ARGS(yg_db_text(id), yg_db_int(json_integer_value(when))), NULL,
-			    err) < 0)
+			    YG_DB_ARGS(yg_db_text(id), yg_db_int(used_s)), NULL, err) < 0)
 			return -1;
 	}
 	json_decref(store->keys_used);

@@ -311,14 +311,14 @@ int store_call(struct store *store, enum store_caller caller, const json_t *call
 	}
 }
 
-static void step(struct store *store, const char *what,
+static bool step(struct store *store, const char *what,
 	int (*run)(struct store *store, struct yg_err *err))
 {
 	struct yg_err err = {0};
 	store->clock_s = store->now_s ? store->now_s : yg_clock_now_s();
 	if (yg_db_begin(store->db, &err) < 0) {
 		yg_log_err(YG_LOG_WARN, what, &err);
-		return;
+		return false;
 	}
 	int rc = run(store, &err);
 	if (rc < 0)
@@ -328,24 +328,26 @@ static void step(struct store *store, const char *what,
 	if (rc < 0)
 		yg_log_err(YG_LOG_WARN, what, &err);
 	notices(store, rc == 0);
+	return rc == 0;
 }
 
+/* Each does what it can; what fails is tried at the next tick. */
 void store_tick(struct store *store)
 {
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
-	if (store->last_tick_s == 0 || now + STORE_CLOCK_S < store->last_tick_s)
-		step(store, "store.clock", store_clock_back);
-	store->last_tick_s = now;
-	step(store, "store.offline", store_agent_offline);
-	step(store, "store.jobs", store_jobs_tick);
-	step(store, "store.groups", groups_tick);
-	step(store, "store.tasks", store_tasks_tick);
-	step(store, "store.licences", store_licences_tick);
-	step(store, "store.expiry", store_expiry_tick);
-	step(store, "store.alerts", store_alerts_tick);
-	step(store, "store.keys", store_keys_tick);
+	bool back = store->last_tick_s == 0 || now + STORE_CLOCK_S < store->last_tick_s;
+	if (!back || step(store, "store.clock", store_clock_back))
+		store->last_tick_s = now;
+	(void)step(store, "store.offline", store_agent_offline);
+	(void)step(store, "store.jobs", store_jobs_tick);
+	(void)step(store, "store.groups", groups_tick);
+	(void)step(store, "store.tasks", store_tasks_tick);
+	(void)step(store, "store.licences", store_licences_tick);
+	(void)step(store, "store.expiry", store_expiry_tick);
+	(void)step(store, "store.alerts", store_alerts_tick);
+	(void)step(store, "store.keys", store_keys_tick);
 	if (now >= store->next_clean_s) {
 		store->next_clean_s = now + 3600;
-		step(store, "store.clean", store_events_clean);
+		(void)step(store, "store.clean", store_events_clean);
 	}
 }

@@ -68,7 +68,7 @@ struct store {
 	bool check_content;    /* ask the content role after this transaction */
 	json_t *tests;         /* what else it is asked then: [{id, what}]; NULL: nothing */
 	json_t *keys_used;     /* {API key's id: when}, until it is written; owned; NULL: none */
-	int64_t last_tick_s;   /* when store_tick last looked at the clock; 0: not yet */
+	int64_t last_tick_s;   /* when store_tick last found the clock right; 0: not yet */
 	int64_t next_clean_s;  /* when old events are looked for next */
 	int64_t next_alerts_s; /* when computers are looked at for alerts next */
 	int64_t next_expiry_s; /* when the calendar of what expires is looked at next */

@@ -31,28 +31,24 @@ static void want_in(struct world *world, const char *lang, const char *causes)
 static void want_seen(struct world *world, const char *state, const char *seen)
 {
 	json_t *out YG_AUTO(yg_json) = person_in(world, "ja", "diagnosis.get", NULL);
+	size_t alerts = 0;
 	size_t i;
 	json_t *check;
 	json_array_foreach(json_object_get(out, "checks"), i, check)
 	{
 		if (strcmp(text(check, "check"), "alerts") != 0)
 			continue;
+		alerts++;
 		assert_string_equal(text(check, "state"), state);
 		assert_string_equal(text(check, "seen"), seen);
 	}
+	assert_int_equal(alerts, 1);
 }
 
 static void want(struct world *world, const char *causes)
 {
 	want_in(world, "en", causes);
 	want_in(world, "ja", causes);
-}
-
-static void sql(struct world *world, const char *statement)
-{
-	struct yg_err err = {0};
-	if (yg_db_exec(world->store->db, statement, YG_DB_NO_ARGS, NULL, &err) < 0)
-		fail_msg("%s: %s", statement, err.msg);
 }
 
 /* A real CA in the place of the one that other tests pretend to have. */
@@ -227,17 +223,8 @@ static void package(void **state)
 {
 	WORLD(world);
 	struct agent web;
-	struct yg_err err = {0};
 	activate(&world, &web, "web1", false);
-	assert_int_equal(
-		yg_db_exec(world.store->db,
-			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) INSERT INTO "
-			"computers SELECT 'c' || i, 'c' || i, hostname, in_group, kind, address, state, protection, "
-			"relay, relay_allowed, relay_port, relay_urls, policy, policy_has, set_has, hello, status, "
-			"components, token, csr_sha256, serial, online, last_seq, created, activated, last_contact, "
-			"deleted, content, relay_group, relay_on FROM n, computers WHERE name = 'web1'",
-			YG_DB_NO_ARGS, NULL, &err),
-		0);
+	copies(&world, "web1", 600);
 	json_t *job YG_AUTO(yg_json) = person(&world, "jobs.create",
 		json_pack("{s:s, s:s}", "kind", "update", "computers", "all"));
 	assert_int_equal(json_array_size(json_object_get(job, "computers")), 601);
@@ -269,18 +256,14 @@ static void long_answers(void **state)
 		skip();
 	WORLD(world);
 	struct agent agents[3];
-	struct yg_err err = {0};
 	for (size_t i = 0; i < 3; i++)
 		activate(&world, &agents[i], names[i], false);
 	json_t *made YG_AUTO(yg_json) = person(&world, "jobs.create",
 		json_pack("{s:s, s:s}", "kind", "update", "computers", "all"));
 	for (size_t i = 0; i < 3; i++)
 		result(&world, &agents[i], 1, text(made, "id"), "failed", "net.refused", NULL);
-	assert_int_equal(
-		yg_db_exec(world.store->db,
-			"UPDATE job_computers SET detail = '{\"x\":\"' || hex(zeroblob(4500000)) || '\"}'",
-			YG_DB_NO_ARGS, NULL, &err),
-		0);
+	sql(&world,
+		"UPDATE job_computers SET detail = '{\"x\":\"' || hex(zeroblob(4500000)) || '\"}'");
 	json_t *job YG_AUTO(yg_json) = job_get(&world, text(made, "id"));
 	const json_t *computers = json_object_get(job, "computers");
 	assert_int_equal(json_array_size(computers), 3);

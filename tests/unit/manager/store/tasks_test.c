@@ -134,6 +134,52 @@ static void clock_goes_back(void **state)
 	assert_int_equal(json_array_size(json_object_get(out, "items")), 1);
 }
 
+static int64_t in_the_future(struct world *world, const char *statement)
+{
+	struct yg_err err = {0};
+	int64_t count = -1;
+	if (yg_db_number(world->store->db, statement, YG_DB_ARGS(yg_db_int(world->store->now_s)),
+		    &count, &err) < 0)
+		fail_msg("%s: %s", statement, err.msg);
+	return count;
+}
+
+/* Nothing that was noted while the clock was ahead stays in the future; not either when the database failed at
+ * the first look.
+ */
+static void clock_repairs(void **state)
+{
+	static const char *const future[] = {
+		"SELECT count(*) FROM computers WHERE last_contact > $1",
+		"SELECT count(*) FROM keys WHERE last_used > $1",
+		"SELECT count(*) FROM certificates WHERE issued > $1",
+	};
+	for (int fails = 0; fails < 2; fails++) {
+		WORLD(world);
+		struct agent web;
+		at(&world, "2026-11-22T10:00:00Z");
+		store_tick(world.store);
+		at(&world, "2036-11-22T10:00:00Z");
+		activate(&world, &web, "web1", false);
+		beat(&world, &web);
+		store_tick(world.store);
+		json_decref(person(&world, "keys.list", NULL)); /* not written yet */
+		at(&world, "2026-11-22T10:01:00Z");
+		for (size_t i = 0; i < YG_COUNT(future); i++)
+			assert_int_equal(in_the_future(&world, future[i]), 1);
+		if (fails) {
+			sql(&world, "ALTER TABLE alert_failures RENAME TO away");
+			store_tick(world.store);
+			assert_int_equal(in_the_future(&world, future[0]), 1);
+			sql(&world, "ALTER TABLE away RENAME TO alert_failures");
+		}
+		store_tick(world.store);
+		for (size_t i = 0; i < YG_COUNT(future); i++)
+			if (in_the_future(&world, future[i]) != 0)
+				fail_msg("after %d failures: %s", fails, future[i]);
+	}
+}
+
 /* Whom it is for. */
 static void targets(void **state)
 {
@@ -232,7 +278,6 @@ static void one_that_fails(void **state)
 {
 	WORLD(world);
 	struct agent web;
-	struct yg_err err = {0};
 	at(&world, "2026-11-22T10:00:00Z");
 	activate(&world, &web, "web1", false);
 	json_t *bad_one YG_AUTO(yg_json) = person(&world, "tasks.create",
@@ -240,10 +285,7 @@ static void one_that_fails(void **state)
 			"/srv", "schedule", "type", "hourly"));
 	json_t *good YG_AUTO(yg_json) = person(&world, "tasks.create",
 		json_pack("{s:s, s:{s:s}}", "name", "b", "schedule", "type", "hourly"));
-	assert_int_equal(yg_db_exec(world.store->db,
-				 "UPDATE tasks SET paths = '[\"srv\"]' WHERE name = 'a'",
-				 YG_DB_NO_ARGS, NULL, &err),
-		0);
+	sql(&world, "UPDATE tasks SET paths = '[\"srv\"]' WHERE name = 'a'");
 	at(&world, "2026-11-22T11:00:01Z");
 	store_tick(world.store);
 	json_t *failed YG_AUTO(yg_json) = get(&world, bad_one);
@@ -263,15 +305,7 @@ static void all_of_many(void **state)
 	struct yg_err err = {0};
 	at(&world, "2026-11-22T10:00:00Z");
 	activate(&world, &web, "web1", false);
-	assert_int_equal(
-		yg_db_exec(world.store->db,
-			"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) INSERT INTO "
-			"computers SELECT 'c' || i, 'c' || i, hostname, in_group, kind, address, state, protection, "
-			"relay, relay_allowed, relay_port, relay_urls, policy, policy_has, set_has, hello, status, "
-			"components, token, csr_sha256, serial, online, last_seq, created, activated, last_contact, "
-			"deleted, content, relay_group, relay_on FROM n, computers WHERE name = 'web1'",
-			YG_DB_NO_ARGS, NULL, &err),
-		0);
+	copies(&world, "web1", 50000);
 	json_t *task YG_AUTO(yg_json) = make(&world, "nightly", "update", json_pack(DAILY));
 	json_t *ran YG_AUTO(
 		yg_json) = person(&world, "tasks.run", json_pack("{s:s}", "id", text(task, "id")));
@@ -296,6 +330,28 @@ static void target_is_gone(void **state)
 	json_t *off YG_AUTO(yg_json) = person(&world, "tasks.update",
 		json_pack("{s:s, s:b}", "id", text(task, "id"), "enabled", 0));
 	assert_true(json_is_false(json_object_get(off, "enabled")));
+}
+
+/* Once a scan could have a window. Such a task can be switched off; who touches the window puts it right. */
+static void window_of_a_scan(void **state)
+{
+	WORLD(world);
+	json_t *task YG_AUTO(yg_json) = person(&world, "tasks.create",
+		json_pack("{s:s, s:s, s:[s], s:{s:s}}", "name", "one", "kind", "scan", "paths",
+			"/srv", "schedule", "type", "hourly"));
+	const char *id = text(task, "id");
+	sql(&world, "UPDATE tasks SET window_s = 600");
+	json_t *off YG_AUTO(yg_json) = person(&world, "tasks.update",
+		json_pack("{s:s, s:b}", "id", id, "enabled", 0));
+	assert_true(json_is_false(json_object_get(off, "enabled")));
+	person_fails(&world, "tasks.update", json_pack("{s:s, s:i}", "id", id, "window_s", 60),
+		YG_EFORMAT, "window_s: want 0 but for an update, have 60");
+	person_fails(&world, "tasks.update",
+		json_pack("{s:s, s:s, s:[]}", "id", id, "kind", "check", "paths"), YG_EFORMAT,
+		"window_s: want 0 but for an update, have 600");
+	json_t *right YG_AUTO(yg_json) = person(&world, "tasks.update",
+		json_pack("{s:s, s:i}", "id", id, "window_s", 0));
+	assert_int_equal(number(right, "window_s"), 0);
 }
 
 static void limit(void **state)
@@ -422,11 +478,13 @@ int main(void)
 		BOTH(daily),
 		BOTH(missed),
 		BOTH(clock_goes_back),
+		BOTH(clock_repairs),
 		BOTH(targets),
 		BOTH(changing),
 		BOTH(one_that_fails),
 		BOTH(all_of_many),
 		BOTH(target_is_gone),
+		BOTH(window_of_a_scan),
 		BOTH(limit),
 		BOTH(bad),
 		BOTH(migrated),

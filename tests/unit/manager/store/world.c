@@ -183,6 +183,26 @@ void activate(struct world *world, struct agent *agent, const char *hostname, bo
 	beat(world, agent);
 }
 
+void sql(struct world *world, const char *statement)
+{
+	struct yg_err err = {0};
+	if (yg_db_exec(world->store->db, statement, YG_DB_NO_ARGS, NULL, &err) < 0)
+		fail_msg("%s: %s", statement, err.msg);
+}
+
+void copies(struct world *world, const char *hostname, int count)
+{
+	struct yg_err err = {0};
+	if (yg_db_exec(world->store->db,
+		    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $2) INSERT INTO "
+		    "computers SELECT 'c' || i, 'c' || i, hostname, in_group, kind, address, state, protection, "
+		    "relay, relay_allowed, relay_port, relay_urls, policy, policy_has, set_has, hello, status, "
+		    "components, token, csr_sha256, serial, online, last_seq, created, activated, last_contact, "
+		    "deleted, content, relay_group, relay_on FROM n, computers WHERE name = $1",
+		    YG_DB_ARGS(yg_db_text(hostname), yg_db_int(count)), NULL, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
 /* The commands that wait, all acknowledged. */
 json_t *commands(struct world *world, const struct agent *agent)
 {

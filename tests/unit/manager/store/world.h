@@ -70,6 +70,9 @@ void want_history(struct world *world, json_int_t since, const char *want);
 json_t *job_get(struct world *world, const char *id);
 void want_job(struct world *world, const char *id, const char *state, const char *outcome);
 void newest(struct world *world, const char *set, int version);
+void sql(struct world *world, const char *statement); /* a literal */
+/* `count` more computers, "c1" and so on, each like the one of this host name. */
+void copies(struct world *world, const char *hostname, int count);
 void open_world(void **state, struct world *world);
 void world_free_at(struct world *world);
 
