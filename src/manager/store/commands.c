@@ -15,6 +15,9 @@ int store_command_wake(struct store *store, const char *computer, struct yg_err 
 	return 0;
 }
 
+const char store_command_same_sql[] =
+	"SELECT count(*) FROM commands WHERE computer = $1 AND job IS NULL AND body = $2";
+
 int store_command(struct store *store, const char *computer, const char *job, json_t *body,
 	struct yg_err *err)
 {
@@ -26,8 +29,7 @@ int store_command(struct store *store, const char *computer, const char *job, js
 	/* "Look at your settings" says no more the second time. */
 	if (!job) {
 		int64_t same = 0;
-		if (yg_db_number(store->db,
-			    "SELECT count(*) FROM commands WHERE computer = $1 AND job IS NULL AND body = $2",
+		if (yg_db_number(store->db, store_command_same_sql,
 			    YG_DB_ARGS(yg_db_text(computer), yg_db_text(text)), &same, err) < 0)
 			return -1;
 		if (same > 0)

@@ -55,3 +55,5 @@ json_t *groups_urls(const char *fixed, const char *hello, const char *seen, int6
 
 /* By the clock: groups that have computers and no relay become an alert, and stop being one. */
 int groups_tick(struct store *store, struct yg_err *err) YG_MUST_CHECK;
+/* With it: groups without a relay, [id, name, empty_since, computers]. A test looks at its plan. */
+extern const char groups_lacking_sql[];

@@ -12,8 +12,8 @@
 #define RELAYS_MAX 64    /* of one heartbeat; the rest is for other computers */
 #define URLS_MAX   16    /* of one relay */
 #define BYTES_MAX  24576 /* of all URLs: they go through messages of 64 KiB at the agent */
-#define IS_RELAY   "relay = 1 AND deleted = 0 AND activated IS NOT NULL"
-#define RELAYS     "SELECT id, relay_urls, hello, address, relay_port FROM computers WHERE " IS_RELAY
+#define IS_RELAY   "c.relay = 1 AND c.deleted = 0 AND c.activated IS NOT NULL"
+#define RELAYS     "SELECT id, relay_urls, hello, address, relay_port FROM computers c WHERE " IS_RELAY
 #define BEST_FIRST " ORDER BY online DESC, id LIMIT 500"
 
 int groups_serving(struct store *store, const char *group, char out[40], struct yg_err *err)
@@ -42,9 +42,10 @@ int groups_place(struct store *store, const char *computer, struct groups_place 
 	*out = (struct groups_place){0};
 	/* Asked at every heartbeat: that the group has a relay of its own is known without climbing. */
 	if (yg_db_query(store->db,
-		    "SELECT g.id, g.name, g.parent, c.relay_on, CASE WHEN EXISTS (SELECT 1 FROM computers r WHERE "
-		    "r.relay_group = g.id AND r.relay = 1 AND r.deleted = 0 AND r.activated IS NOT NULL) THEN 1 "
-		    "ELSE 0 END FROM computers c JOIN relay_groups g ON g.id = c.relay_group WHERE c.id = $1",
+		    "SELECT g.id, g.name, g.parent, own.relay_on, CASE WHEN EXISTS (SELECT 1 FROM computers c "
+		    "WHERE c.relay_group = g.id AND " IS_RELAY
+		    ") THEN 1 ELSE 0 END FROM computers own JOIN "
+		    "relay_groups g ON g.id = own.relay_group WHERE own.id = $1",
 		    YG_DB_ARGS(yg_db_text(computer)), &rows, err) < 0)
 		return -1;
 	int more = yg_rows_next(rows, err);
@@ -176,6 +177,11 @@ int groups_relays(struct store *store, const char *group, const char *computer, 
 
 /* ---- the alert ---- */
 
+const char groups_lacking_sql[] =
+	"SELECT g.id, g.name, g.empty_since, (SELECT count(*) FROM computers c WHERE c.relay_group = g.id AND "
+	"c.deleted = 0 AND c.activated IS NOT NULL AND c.relay = 0) FROM relay_groups g WHERE NOT EXISTS "
+	"(SELECT 1 FROM computers c WHERE c.relay_group = g.id AND " IS_RELAY ")";
+
 /* A group that nobody takes from may be empty; so may the only one of an installation without relays, when its
  * computers may ask the update source themselves.
  */
@@ -186,15 +192,10 @@ static int lacking(struct store *store, json_t **out, struct yg_err *err)
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
 	json_t *list YG_AUTO(yg_json) = json_array();
 	if (store_setting_bool(store, "direct_fallback", &direct, err) < 0 ||
-		yg_db_number(store->db, "SELECT count(*) FROM computers WHERE " IS_RELAY,
+		yg_db_number(store->db, "SELECT count(*) FROM computers c WHERE " IS_RELAY,
 			YG_DB_NO_ARGS, &relays, err) < 0)
 		return -1;
-	if (yg_db_query(store->db,
-		    "SELECT g.id, g.name, g.empty_since, (SELECT count(*) FROM computers c WHERE c.relay_group "
-		    "= g.id AND c.deleted = 0 AND c.activated IS NOT NULL AND c.relay = 0) FROM relay_groups g "
-		    "WHERE NOT EXISTS (SELECT 1 FROM computers c WHERE c.relay_group = g.id AND " IS_RELAY
-		    ")",
-		    YG_DB_NO_ARGS, &rows, err) < 0)
+	if (yg_db_query(store->db, groups_lacking_sql, YG_DB_NO_ARGS, &rows, err) < 0)
 		return -1;
 	int more;
 	while ((more = yg_rows_next(rows, err)) > 0) {

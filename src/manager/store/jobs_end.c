@@ -282,6 +282,8 @@ static int told_as_relay(struct store *store, const struct job *job, const struc
 	return 0;
 }
 
+const char job_commands_end_sql[] = "DELETE FROM commands WHERE computer = $1 AND job = $2";
+
 int job_part_end(struct store *store, const struct job *job, const struct job_part *part,
 	const struct job_result *result, struct yg_err *err)
 {
@@ -291,7 +293,7 @@ int job_part_end(struct store *store, const struct job *job, const struct job_pa
 	if (changed == 0)
 		return 0;
 	/* What the agent has not fetched yet it need not run any more. */
-	if (yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1 AND job = $2",
+	if (yg_db_exec(store->db, job_commands_end_sql,
 		    YG_DB_ARGS(yg_db_text(part->computer), yg_db_text(part->ref)), NULL, err) < 0)
 		return -1;
 	bool told;
@@ -324,7 +326,7 @@ static int ask_again(struct store *store, const struct job *job, const struct jo
 {
 	struct job_part again = *part;
 	if (yg_random_uuid(again.ref, err) < 0 ||
-		yg_db_exec(store->db, "DELETE FROM commands WHERE computer = $1 AND job = $2",
+		yg_db_exec(store->db, job_commands_end_sql,
 			YG_DB_ARGS(yg_db_text(part->computer), yg_db_text(part->ref)), NULL,
 			err) < 0 ||
 		yg_db_exec(store->db,

@@ -97,6 +97,9 @@ int job_load(struct store *store, const char *id, struct job *job, struct yg_err
  */
 int job_parts_open(struct store *store, const char *job, const char *part, const char *group,
 	struct job_part **out, size_t *count, struct yg_err *err) YG_MUST_CHECK;
+/* With it: those of one group, and its relays. A test looks at their plans. */
+extern const char job_parts_group_sql[];
+extern const char job_parts_relays_sql[];
 /* Those that have waited for their moment, and may begin. */
 int job_parts_due(struct store *store, const char *job, struct job_part **out, size_t *count,
 	struct yg_err *err) YG_MUST_CHECK;
@@ -145,6 +148,8 @@ int job_newest_since(struct store *store, const struct job *job, const json_t *n
 /* The one place where a part ends. A part that has ended stays as it is. */
 int job_part_end(struct store *store, const struct job *job, const struct job_part *part,
 	const struct job_result *result, struct yg_err *err) YG_MUST_CHECK;
+/* With it: what is left to fetch of a run. A test looks at its plan. */
+extern const char job_commands_end_sql[];
 
 /* The same for all open parts; part and group as in job_parts_open. */
 int job_parts_end(struct store *store, const struct job *job, const char *part, const char *group,

@@ -105,30 +105,25 @@ static int collect(struct yg_rows *rows, struct job_part **out, size_t *count, s
 	return 0;
 }
 
+/* Each so that an index finds the rows: a group's relays are few among its agents ("+": not by what is open). */
+static const char any_sql[] = PART
+	"WHERE r.job = $1 AND r.final = 0 AND ($2 = '' OR r.part = $2) ORDER BY r.computer";
+const char job_parts_group_sql[] = PART
+	"WHERE r.job = $1 AND r.final = 0 AND ($2 = '' OR r.part = $2) AND r.in_group = $3 ORDER BY "
+	"r.computer";
+const char job_parts_relays_sql[] = PART
+	"WHERE r.job = $1 AND + r.final = 0 AND r.part = 'relay' AND r.part = $2 AND r.in_group = $3 "
+	"ORDER BY r.computer";
+
 int job_parts_open(struct store *store, const char *job, const char *part, const char *group,
 	struct job_part **out, size_t *count, struct yg_err *err)
 {
-	/* Each so that an index finds the rows: a group's relays are few among its agents ("+": not by what is
-	 * open).
-	 */
-	static const char any[] = PART
-		"WHERE r.job = $1 AND r.final = 0 AND ($2 = '' OR r.part = $2) AND $3 = '' ORDER "
-		"BY r.computer";
-	static const char of_group[] = PART
-		"WHERE r.job = $1 AND r.final = 0 AND ($2 = '' OR r.part = $2) AND r.in_group = "
-		"$3 ORDER BY r.computer";
-	static const char relays_of_group[] = PART
-		"WHERE r.job = $1 AND + r.final = 0 AND r.part = 'relay' AND r.part = $2 AND "
-		"r.in_group = $3 ORDER BY r.computer";
-	bool relays = group && part && strcmp(part, "relay") == 0;
+	bool relays = part && strcmp(part, "relay") == 0;
+	const char *sql = !group ? any_sql : relays ? job_parts_relays_sql : job_parts_group_sql;
+	const struct yg_db_value values[] = {yg_db_text(job), yg_db_text(part ? part : ""),
+		yg_db_text(group)};
 	struct yg_rows *rows YG_AUTO(yg_rows) = NULL;
-	if (yg_db_query(store->db,
-		    relays          ? relays_of_group
-			    : group ? of_group
-				    : any,
-		    YG_DB_ARGS(yg_db_text(job), yg_db_text(part ? part : ""),
-			    yg_db_text(group ? group : "")),
-		    &rows, err) < 0)
+	if (yg_db_query(store->db, sql, values, group ? 3 : 2, &rows, err) < 0)
 		return -1;
 	return collect(rows, out, count, err);
 }

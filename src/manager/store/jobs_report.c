@@ -194,9 +194,11 @@ static int end_open(struct store *store, const char *computer, const char *part,
 			return -1;
 	}
 	/* All of them first: no job sends it for what is to end here. */
-	json_array_foreach(list, i,
-		item) if (job_advance(store, json_string_value(json_array_get(item, 0)), err) <
-		0) return -1;
+	json_array_foreach(list, i, item)
+	{
+		if (job_advance(store, json_string_value(json_array_get(item, 0)), err) < 0)
+			return -1;
+	}
 	return 0;
 }
 

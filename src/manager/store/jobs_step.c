@@ -440,7 +440,10 @@ int job_advance_all(struct store *store, struct yg_err *err)
 	store->running = json_array_size(ids) > 0;
 	size_t i;
 	json_t *id;
-	json_array_foreach(ids, i,
-		id) if (job_advance(store, json_string_value(id), err) < 0) return -1;
+	json_array_foreach(ids, i, id)
+	{
+		if (job_advance(store, json_string_value(id), err) < 0)
+			return -1;
+	}
 	return 0;
 }

@@ -161,6 +161,8 @@ int store_events_clean(struct store *store, struct yg_err *err) YG_MUST_CHECK;
 /* commands.c: queue a command (body without seq, taken over) and wake the session. */
 int store_command(struct store *store, const char *computer, const char *job, json_t *body,
 	struct yg_err *err) YG_MUST_CHECK;
+/* With it: how often a command without a job waits already. A test looks at its plan. */
+extern const char store_command_same_sql[];
 /* A command without a job to all activated computers, or those of a policy ("" for all). */
 int store_command_all(struct store *store, const char *command, const char *policy,
 	struct yg_err *err) YG_MUST_CHECK;
