@@ -660,7 +660,8 @@ static void relay_leaves(void **state)
 		want_group(&world, id, 1, "branch", "ready", "");
 		history(&world, since, told, sizeof(told));
 		const char *above = strstr(told, "1601");
-		if (!above || !strstr(above + 1, "1601") == rows[i].answered)
+		bool branch = above && strstr(above + 1, "1601");
+		if (!above || branch != rows[i].answered)
 			fail_msg("%s: want 1601 of each that has it, have %s", rows[i].what, told);
 		command_job(&world, &tree.branch_web, "update", ref);
 		assert_string_equal(ref, id);
