@@ -258,19 +258,19 @@ static void unexplained(struct yg_logread *r)
 		(void)json_array_append_new(r->unknown, json_pack("{s:s}", "seen", seen));
 }
 
-static bool is_one(const char *word, const char *const *list)
+static bool listed(const char *word, const char *const *list)
 {
 	while (*list && strcmp(*list, word) != 0)
 		list++;
 	return *list;
 }
 
-/* From when a program is told to stop until it starts again nothing that ends is a failure. All else is: the start
- * may fail, or another program. Returns whether the entry is passed over.
+/* From when a program is told to stop until it starts again it is no failure that something ends. All else counts:
+ * the start may fail, or another program have trouble. Returns whether the entry is passed over.
  */
 static bool stops(struct yg_logread *r, const struct yg_cause *cause)
 {
-	static const char *const stops[] = {"agent.stop", "manager.stopping", NULL};
+	static const char *const told[] = {"agent.stop", "manager.stopping", NULL};
 	static const char *const starts[] = {"agent.start", "agent.ready", "manager.start",
 		"manager.ready", "super.start", "role.start", NULL};
 	static const char *const ends[] = {"super.exit", "engine.offline", "update.interrupted",
@@ -278,10 +278,10 @@ static bool stops(struct yg_logread *r, const struct yg_cause *cause)
 	const char *word = r->entry.word;
 	if (r->entry.format != YG_ENTRY_JOURNAL)
 		return false;
-	if (is_one(word, starts))
+	if (listed(word, starts))
 		r->stopping = false;
-	if (!is_one(word, stops))
-		return r->stopping && is_one(cause ? yg_cause_id(cause) : word, ends);
+	if (!listed(word, told))
+		return r->stopping && listed(cause ? yg_cause_id(cause) : word, ends);
 	r->stopping = true;
 	return true;
 }

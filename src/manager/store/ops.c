@@ -331,10 +331,10 @@ static bool step(struct store *store, const char *what,
 	return rc == 0;
 }
 
-/* Each does what it can; what fails is tried at the next tick. */
 void store_tick(struct store *store)
 {
 	int64_t now = store->now_s ? store->now_s : yg_clock_now_s();
+	/* That the clock went back is known until all is put right. */
 	bool back = store->last_tick_s == 0 || now + STORE_CLOCK_S < store->last_tick_s;
 	if (!back || step(store, "store.clock", store_clock_back))
 		store->last_tick_s = now;
