@@ -53,8 +53,13 @@ void yg_loop_free(struct yg_loop *loop)
 		return;
 	for (size_t i = 0; i < loop->signal_count; i++)
 		event_free(loop->signals[i].event);
-	if (loop->base)
+	if (loop->base) {
+		/* libevent notes what came to a connection before it looks at it, and frees no connection that such a
+		 * note is of, nor what belongs to it. Those noted when the loop was stopped are still there.
+		 */
+		(void)event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		event_base_free(loop->base);
+	}
 	free(loop);
 }
 

@@ -2,6 +2,7 @@
 #include "net/server.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -854,6 +855,71 @@ static void test_swap_and_free(void **state)
 	assert_int_equal(asked.bad, 1); /* curl may have tried once more: cut, or refused */
 }
 
+static size_t count_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	assert_non_null(dir);
+	size_t n = 0;
+	while (readdir(dir))
+		n++;
+	(void)closedir(dir);
+	return n;
+}
+
+struct stopping {
+	struct yg_loop *loop;
+	struct yg_server *server;
+	struct yg_timer *timer;
+};
+
+static void on_stop(void *ctx)
+{
+	const struct stopping *stopping = ctx;
+	yg_loop_stop(stopping->loop);
+}
+
+static void on_accepted(void *ctx)
+{
+	const struct stopping *stopping = ctx;
+	struct yg_server_stats stats;
+	yg_server_stats(stopping->server, &stats);
+	if (stats.connections == 1)
+		yg_loop_stop(stopping->loop);
+	else
+		yg_timer_set(stopping->timer, 1);
+}
+
+/* The end of a connection and the order to stop come together: libevent has noted the one, and not looked at it. */
+static void test_nothing_stays_of_a_stopped_loop(void **state)
+{
+	(void)state;
+	struct yg_err err = {0};
+	size_t files = count_files();
+	struct stopping stopping = {.loop = yg_loop_new(&err)};
+	struct yg_server_options options = {.name = "own",
+		.client = YG_SERVER_ANYONE,
+		.routes = routes};
+	struct yg_tls tls = {.cert = world.server.cert, .key = world.server.key};
+	int fd = yg_server_listen("127.0.0.1", 0, &err);
+	uint16_t port = yg_server_port(fd);
+	stopping.server = yg_server_new(stopping.loop, fd, &tls, &options, &err);
+	assert_non_null(stopping.server);
+	int client = dial(port);
+	stopping.timer = yg_loop_timer(stopping.loop, on_accepted, &stopping);
+	yg_timer_set(stopping.timer, 0);
+	yg_loop_run(stopping.loop);
+	yg_timer_free(stopping.timer);
+
+	(void)close(client);
+	stopping.timer = yg_loop_timer(stopping.loop, on_stop, &stopping);
+	yg_timer_set(stopping.timer, 0);
+	yg_loop_run(stopping.loop);
+	yg_timer_free(stopping.timer);
+	yg_server_free(stopping.server);
+	yg_loop_free(stopping.loop);
+	assert_int_equal(count_files(), files);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -871,6 +937,7 @@ int main(void)
 		cmocka_unit_test(test_silent_client_is_cut),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_swap_and_free),
+		cmocka_unit_test(test_nothing_stays_of_a_stopped_loop),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
