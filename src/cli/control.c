@@ -18,11 +18,21 @@
 
 #define CAUSE_OFFLINE "agent.offline"
 
-/* A socket's path has 107 bytes at most: it is named through the folder's descriptor, so that a
- * root may have any length.
- */
-static int dial(const char *root, struct yg_err *err)
+/* errno is of a call on the connection. */
+static int fail(struct yg_err *err)
 {
+	if (errno == EAGAIN)
+		return yg_fail_cause(err, YG_EAGAIN, "agent.silent",
+			"control socket: no answer in time");
+	return yg_fail_sys(err, errno, "control socket");
+}
+
+/* A socket's path has 107 bytes at most: it is named through the folder's descriptor, so that a
+ * root may have any length. `seconds` is the limit of each step, from connecting on; 0: none.
+ */
+static int dial(const char *root, int seconds, struct yg_err *err)
+{
+	const struct timeval limit = {.tv_sec = seconds};
 	char *folder YG_AUTO(mem) = yg_str_format("%s/run/yagura", root);
 	if (!folder)
 		return yg_fail_sys(err, ENOMEM, "control socket");
@@ -32,8 +42,9 @@ static int dial(const char *root, struct yg_err *err)
 	if (dir < 0)
 		return yg_fail_sys(err, errno, "%s", folder);
 	int fd YG_AUTO(fd) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return yg_fail_sys(err, errno, "control socket");
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+		return fail(err);
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	(void)snprintf(to.sun_path, sizeof(to.sun_path), "/proc/self/fd/%d/control.sock", dir);
 	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
@@ -44,6 +55,8 @@ static int dial(const char *root, struct yg_err *err)
 	if (errno == EACCES)
 		return yg_fail_cause(err, YG_ESYSTEM, "auth.denied",
 			"%s/control.sock: only root and the agent's own user may", folder);
+	if (errno == EAGAIN)
+		return fail(err);
 	return yg_fail_sys(err, errno, "%s/control.sock", folder);
 }
 
@@ -78,7 +91,7 @@ static int ask_it(int fd, const json_t *ask, int file, struct yg_err *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return yg_fail_sys(err, errno, "control socket");
+			return fail(err);
 		at += (size_t)n;
 	}
 	return 0;
@@ -124,11 +137,8 @@ static int listen_to(int fd, void (*progress)(void *ctx, const json_t *line), vo
 		ssize_t n = read(fd, piece, sizeof(piece));
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
-			return yg_fail_cause(err, YG_EAGAIN, "agent.silent",
-				"control socket: no answer in time");
 		if (n < 0)
-			return yg_fail_sys(err, errno, "control socket");
+			return fail(err);
 		if (n == 0)
 			return yg_fail_cause(err, YG_EAGAIN, CAUSE_OFFLINE,
 				"the agent ended the conversation before its answer");
@@ -148,26 +158,23 @@ static int listen_to(int fd, void (*progress)(void *ctx, const json_t *line), vo
 	}
 }
 
-int control_call(const char *root, const json_t *ask, int file,
+static int call(const char *root, int seconds, const json_t *ask, int file,
 	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)
 {
-	int fd YG_AUTO(fd) = dial(root, err);
+	int fd YG_AUTO(fd) = dial(root, seconds, err);
 	if (fd < 0 || ask_it(fd, ask, file, err) < 0)
 		return -1;
 	return listen_to(fd, progress, ctx, ok, err);
 }
 
+int control_call(const char *root, const json_t *ask, int file,
+	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)
+{
+	return call(root, 0, ask, file, progress, ctx, ok, err);
+}
+
 int control_call_within(const char *root, int seconds, const json_t *ask, json_t **ok,
 	struct yg_err *err)
 {
-	const struct timeval limit = {.tv_sec = seconds};
-	int fd YG_AUTO(fd) = dial(root, err);
-	if (fd < 0)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
-		return yg_fail_sys(err, errno, "control socket");
-	if (ask_it(fd, ask, -1, err) < 0)
-		return -1;
-	return listen_to(fd, NULL, NULL, ok, err);
+	return call(root, seconds, ask, -1, NULL, NULL, ok, err);
 }

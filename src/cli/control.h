@@ -20,6 +20,8 @@ int control_call(const char *root, const json_t *ask, int fd,
 	void (*progress)(void *ctx, const json_t *line), void *ctx, json_t **ok, struct yg_err *err)
 	YG_MUST_CHECK;
 
-/* The same, for at most so many seconds without a byte. errors  also YG_EAGAIN cause agent.silent */
+/* The same, for at most so many seconds until it is connected, and then without a byte.
+ * errors  also YG_EAGAIN cause agent.silent
+ */
 int control_call_within(const char *root, int seconds, const json_t *ask, json_t **ok,
 	struct yg_err *err) YG_MUST_CHECK;
