@@ -47,7 +47,7 @@ struct yg_client_request {
 	bool content;         /* content is wanted: text/html is a block page, not an answer */
 	bool any_status;      /* statuses from 400 on are replies, not failures */
 	uint32_t connect_ms;  /* 0: 10 s */
-	uint32_t idle_s;      /* give up when next to nothing came for so long; 0: 30 s */
+	uint32_t idle_s;      /* give up when next to nothing came or went for so long; 0: 30 s */
 	uint32_t deadline_ms; /* for all of it; 0: ten minutes */
 };
 

@@ -61,7 +61,8 @@ struct yg_client_call {
 	char location[256]; /* of a redirect */
 	bool large, page, ahead, endless;
 	char tried[64];             /* the last address, "10.0.0.5 port 4122" */
-	int64_t since_ms, heard_ms; /* begun; something came */
+	int64_t since_ms, moved_ms; /* begun; something came or went */
+	curl_off_t moved;           /* bytes, both ways, as far as curl has told */
 	int64_t ready_ms;           /* the request could be sent; 0: not yet */
 	int64_t window_ms;          /* the speed is measured since, from window_bytes on */
 	curl_off_t window_bytes;

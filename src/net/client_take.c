@@ -28,9 +28,9 @@ void client_take_anew(struct yg_client_call *call)
 	call->large = call->page = call->ahead = call->endless = false;
 	call->tried[0] = call->words[0] = 0;
 	call->resolved = NULL;
-	call->since_ms = call->heard_ms = yg_clock_mono_ms();
+	call->since_ms = call->moved_ms = yg_clock_mono_ms();
 	call->ready_ms = call->window_ms = 0;
-	call->window_bytes = 0;
+	call->moved = call->window_bytes = 0;
 	call->stalled = call->slow = false;
 }
 
@@ -266,7 +266,7 @@ size_t client_take_header(char *line, size_t size, size_t count, void *arg)
 	struct yg_client_call *call = arg;
 	struct header header;
 	size_t len = size * count;
-	call->heard_ms = yg_clock_mono_ms();
+	call->moved_ms = yg_clock_mono_ms();
 	call->header_bytes += len;
 	if (call->header_bytes > CLIENT_HEADERS_MAX) {
 		call->endless = true;
@@ -340,7 +340,7 @@ size_t client_take_body(char *data, size_t size, size_t count, void *arg)
 	struct yg_client_call *call = arg;
 	size_t len = size * count;
 	long status = 0;
-	call->heard_ms = yg_clock_mono_ms();
+	call->moved_ms = yg_clock_mono_ms();
 	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 300 && !call->any_status)
 		return take_said(call, data, len, CLIENT_SWALLOW_MAX);
@@ -387,16 +387,18 @@ int client_take_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_o
 	const curl_off_t moved = down + up;
 	(void)down_all;
 	(void)up_all;
+	if (moved > call->moved)
+		call->moved_ms = now_ms;
+	call->moved = moved;
 	if (!is_ready(call, now_ms))
 		return 0;
-	int64_t last_ms = call->heard_ms > call->ready_ms ? call->heard_ms : call->ready_ms;
+	const int64_t last_ms = call->moved_ms > call->ready_ms ? call->moved_ms : call->ready_ms;
 	if (moved == 0 || call->window_ms == 0) {
 		call->window_ms = moved ? now_ms : 0;
 		call->window_bytes = moved;
 	} else if (now_ms - call->window_ms >= idle_ms) {
 		call->slow = moved > call->window_bytes &&
 			moved - call->window_bytes < (curl_off_t)call->idle_s * CLIENT_RATE_MIN;
-		last_ms = moved > call->window_bytes ? now_ms : last_ms;
 		call->window_ms = now_ms;
 		call->window_bytes = moved;
 	}

@@ -13,6 +13,7 @@
 
 #include "../../lib/cmocka_all.h"
 #include "core/clock.h"
+#include "net/client_impl.h"
 #include "net/server.h"
 
 /* Our client against a server that answers from a table, badly. It is its proxy as well. */
@@ -760,6 +761,43 @@ static void test_bad_pem(void **state)
 	}
 }
 
+/* What curl tells each second, of a call that may be idle for twenty: bytes sent and received by then. */
+static void test_idle(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		int64_t ready_s, moved_s, window_s; /* ago; window_s 0: nothing has moved yet */
+		curl_off_t before, window_bytes, down, up;
+		bool stalled, slow;
+	} rows[] = {
+		{"it has just begun", 5, 5, 0, 0, 0, 0, 0, false, false},
+		{"no answer", 30, 30, 0, 0, 0, 0, 0, true, false},
+		{"no answer to what was sent", 30, 25, 15, 5000, 5000, 0, 5000, true, false},
+		{"an upload goes on", 30, 25, 15, 5000, 1000, 0, 9000, false, false},
+		{"the same, and it is time to look at its speed", 30, 10, 25, 5000, 1000, 0, 9000,
+			false, false},
+		{"the answer to an upload is late", 30, 15, 15, 9000, 1000, 0, 9000, false, false},
+		{"a download goes on", 30, 25, 15, 5000, 1000, 4000, 5000, false, false},
+		{"next to nothing goes", 30, 10, 25, 1002, 1000, 0, 1003, false, true},
+		{"a redirect counts from the start", 30, 10, 15, 5000, 1000, 20, 0, false, false},
+	};
+	for (size_t i = 0; i < YG_COUNT(rows); i++) {
+		const int64_t now = yg_clock_mono_ms();
+		struct yg_client_call call = {.idle_s = 20,
+			.ready_ms = now - rows[i].ready_s * 1000,
+			.moved_ms = now - rows[i].moved_s * 1000,
+			.moved = rows[i].before,
+			.window_ms = rows[i].window_s ? now - rows[i].window_s * 1000 : 0,
+			.window_bytes = rows[i].window_bytes};
+		int stop = client_take_progress(&call, 0, rows[i].down, 0, rows[i].up);
+		if (call.stalled != rows[i].stalled || call.slow != rows[i].slow ||
+			stop != (rows[i].stalled || rows[i].slow))
+			fail_msg("%s: stalled %d, slow %d, %d", rows[i].name, call.stalled,
+				call.slow, stop);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -779,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_from_the_loop),
 		cmocka_unit_test(test_cancelled_while_asking),
 		cmocka_unit_test(test_bad_pem),
+		cmocka_unit_test(test_idle),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
