@@ -72,6 +72,7 @@ void session_policy(struct session *s, const char *fingerprint, const json_t *po
 
 /* ---- session_settings.c ---- */
 
+/* Those that were kept, after the identity. */
 void session_settings_load(struct session *s);
 /* Those of a heartbeat. */
 void session_settings_came(struct session *s, const json_t *settings, const json_t *revoked);
@@ -134,7 +135,9 @@ void session_refuse(struct session *s, const char *name, const char *job,
 /* ---- session_log.c ---- */
 
 void session_log_ask(void *ctx, struct control_call *call, const json_t *question);
-/* The Manager's log.level, when it is another than it was. */
+/* The Manager's log.level, when it is another than it was, or this process has not told it yet: the parent keeps it
+ * longer than we live. `settings` NULL: there are none.
+ */
 void session_log_settings(struct session *s, const json_t *settings);
 
 /* ---- session_ask.c ---- */

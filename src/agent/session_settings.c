@@ -29,6 +29,12 @@ static void save(struct session *s)
 		yg_log_err(YG_LOG_ERROR, "session.settings", &err);
 }
 
+/* Of nobody's Manager there are none. */
+static const json_t *given(const struct session *s)
+{
+	return s->identity ? s->settings : NULL;
+}
+
 void session_settings_load(struct session *s)
 {
 	json_t *both YG_AUTO(yg_json) = NULL;
@@ -49,12 +55,7 @@ void session_settings_load(struct session *s)
 	s->settings = json_incref(settings);
 	json_decref(s->revoked);
 	s->revoked = json_incref(revoked);
-}
-
-/* Of nobody's Manager there are none. */
-static const json_t *given(const struct session *s)
-{
-	return s->identity ? s->settings : NULL;
+	session_log_settings(s, given(s));
 }
 
 /* ---- the licence (U5) ---- */
@@ -126,6 +127,7 @@ void session_settings_forget(struct session *s)
 	s->revoked = json_array();
 	if (yg_fs_remove(s->state_dir, "settings.json", &err) < 0 && err.code != YG_EABSENT)
 		yg_log_err(YG_LOG_WARN, "session.settings", &err);
+	session_log_settings(s, NULL);
 	session_relay_settle(s);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -255,6 +256,75 @@ static void the_last_run_is_remembered(void **state)
 	end(&w);
 }
 
+/* What the parent was told since the last call, "" nothing. */
+static const char *told_level(int parent)
+{
+	static char level[16];
+	char text[1024];
+	level[0] = 0;
+	for (ssize_t n; (n = recv(parent, text, sizeof(text), MSG_DONTWAIT)) > 0;) {
+		json_t *message YG_AUTO(yg_json) = json_loadb(text, (size_t)n, 0, NULL);
+		assert_string_equal(json_string_value(json_object_get(message, "msg")), "log");
+		assert_string_equal(level, "");
+		(void)snprintf(level, sizeof(level), "%s",
+			json_string_value(
+				json_object_get(json_object_get(message, "body"), "level")));
+	}
+	return level;
+}
+
+/* The parent keeps a level when session ends: session must know of it when it comes again. */
+static void the_level_of_logs_is_told_and_taken_back(void **state)
+{
+	(void)state;
+	static const struct {
+		enum { COMES, RESTART, DEACTIVATED } what;
+		const char *settings;
+		const char *told;
+	} steps[] = {
+		{COMES, "{}", ""}, /* whatever was set here stays */
+		{COMES, "{\"log\":{\"level\":\"debug\"}}", "debug"},
+		{COMES, "{\"log\":{\"level\":\"debug\"}}", ""},
+		{RESTART, NULL, "debug"}, /* of all roles perhaps */
+		{COMES, "{\"log\":{\"level\":\"debug\"}}", ""},
+		{RESTART, NULL, "debug"},
+		{COMES, "{}", "notice"},
+		{RESTART, NULL, ""},
+		{COMES, "{\"log\":{\"level\":\"warn\"}}", "warn"},
+		{DEACTIVATED, NULL, "notice"},
+		{RESTART, NULL, ""},
+	};
+	struct world w;
+	struct yg_err err = {0};
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	struct yg_loop *loop YG_AUTO(yg_loop) = yg_loop_new(&err);
+	struct yg_ipc *parent YG_AUTO(
+		yg_ipc) = yg_ipc_new(loop, pair[0], "parent", NULL, NULL, NULL, &err);
+	json_t *revoked YG_AUTO(yg_json) = json_array();
+	begin(&w, "{\"own_log_level\":\"notice\"}", NULL);
+	w.env.parent = parent;
+	for (size_t i = 0; i < YG_COUNT(steps); i++) {
+		json_t *settings YG_AUTO(yg_json) = steps[i].settings ? parse(steps[i].settings)
+								      : NULL;
+		if (steps[i].what == COMES) {
+			session_settings_came(&w.s, settings, revoked);
+		} else if (steps[i].what == RESTART) {
+			json_decref(yg_take(w.s.settings));
+			json_decref(yg_take(w.s.revoked));
+			w.s.log_level[0] = 0;
+			session_settings_load(&w.s);
+		} else {
+			session_settings_forget(&w.s);
+		}
+		const char *told = told_level(pair[1]);
+		if (strcmp(told, steps[i].told) != 0)
+			fail_msg("step %zu: want '%s', have '%s'", i, steps[i].told, told);
+	}
+	(void)close(pair[1]);
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +335,7 @@ int main(void)
 		cmocka_unit_test(the_relay_is_whose_word),
 		cmocka_unit_test(kept_for_nobody_else_to_read),
 		cmocka_unit_test(the_last_run_is_remembered),
+		cmocka_unit_test(the_level_of_logs_is_told_and_taken_back),
 	};
 	return cmocka_run_group_tests_name("agent/session_settings", tests, NULL, NULL);
 }
