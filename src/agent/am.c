@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -67,11 +69,13 @@ struct am {
 	struct link *links;
 	struct yg_timer *linger; /* owned; runs when nobody needs us any more */
 	bool had_links;
+	struct job *scans;   /* of files; owned by the pool */
+	int64_t scan_max_ms; /* what one may take; once loaded */
 	size_t jobs;
 };
 
 struct job {
-	struct job *next; /* in am->waiting */
+	struct job *next; /* in am->waiting, or in am->scans */
 	struct am *am;
 	struct link *link; /* held */
 	uint32_t id;       /* of the request */
@@ -82,6 +86,7 @@ struct job {
 	struct yg_err err; /* what came of it */
 	struct yg_finding finding;
 	struct yg_engine_loaded loaded; /* by the job that loads */
+	_Atomic int64_t began_ms;       /* by one that scans; 0: not yet */
 };
 
 /* ---- links and jobs ---- */
@@ -220,6 +225,7 @@ static void loaded(struct am *am, struct job *job)
 	if (job->err.code == YG_OK && narrow(am, -1, &job->err) == 0)
 		am->scanner = yg_pool_new(am->env->loop, yg_am_threads(am->engine), &job->err);
 	am->state = job->err.code == YG_OK ? LOADED : FAILED;
+	am->scan_max_ms = yg_am_scan_ms(am->engine);
 }
 
 static json_t *loaded_body(const struct am *am)
@@ -399,8 +405,9 @@ static void config_done(void *ctx, void *arg)
 {
 	struct am *am = ctx;
 	struct job *job = arg;
-	/* Threads that cannot be had leave us with those we have: slower, and not a failure. */
 	struct yg_err err = {0};
+	am->scan_max_ms = yg_am_scan_ms(am->engine);
+	/* Threads that cannot be had leave us with those we have: slower, and not a failure. */
 	if (yg_pool_resize(am->scanner, yg_am_threads(am->engine), &err) < 0)
 		yg_log_err(YG_LOG_WARN, "engine.threads", &err);
 	job_end(job, json_object());
@@ -427,13 +434,18 @@ static void scan_work(void *arg)
 		(void)yg_fail(&job->err, YG_EFORMAT, "want 1 descriptor, have %zu", job->fd_count);
 		return;
 	}
+	atomic_store(&job->began_ms, yg_clock_mono_ms());
 	yg_am_engine.judge(job->am->engine, job->fds[0], name, &job->finding);
 }
 
 static void scan_done(void *ctx, void *arg)
 {
-	(void)ctx;
+	struct am *am = ctx;
 	struct job *job = arg;
+	struct job **at = &am->scans;
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
 	json_t *body = json_pack("{s:s, s:s, s:s}", "verdict",
 		yg_engine_verdict_name(job->finding.verdict), "signature", job->finding.signature,
 		"reason", yg_engine_unjudged_name(job->finding.why));
@@ -444,18 +456,37 @@ static void on_scan(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
 	(void)ipc;
 	struct link *link = ctx;
-	if (is_loaded(link, msg))
-		yg_pool_run(link->am->scanner, scan_work, scan_done, link->am, job_new(link, msg));
+	if (!is_loaded(link, msg))
+		return;
+	struct job *job = job_new(link, msg);
+	job->next = link->am->scans;
+	link->am->scans = job;
+	yg_pool_run(link->am->scanner, scan_work, scan_done, link->am, job);
 }
 
 /* ---- am.abi ---- */
 
+/* Of the files that are being judged, the one that takes longest. */
+static int64_t slowest_ms(const struct am *am)
+{
+	int64_t first = 0;
+	for (const struct job *job = am->scans; job; job = job->next) {
+		int64_t began = atomic_load(&job->began_ms);
+		if (began && (!first || began < first))
+			first = began;
+	}
+	return first ? yg_clock_mono_ms() - first : 0;
+}
+
 static void on_abi(void *ctx, struct yg_ipc *ipc, struct yg_ipc_msg *msg)
 {
-	(void)ctx;
+	const struct am *am = ((struct link *)ctx)->am;
 	if (msg->id)
 		yg_ipc_reply(ipc, msg->id,
-			json_pack("{s:I}", "clamav", (json_int_t)yg_am_engine.abi()), NULL, 0);
+			json_pack("{s:I, s:I, s:I}", "clamav", (json_int_t)yg_am_engine.abi(),
+				"slowest_ms", (json_int_t)slowest_ms(am), "scan_max_ms",
+				(json_int_t)am->scan_max_ms),
+			NULL, 0);
 }
 
 /* ---- the role ---- */

@@ -254,7 +254,7 @@ struct install {
 	struct install_back *back;
 	json_t *events; /* for session, while it is not there */
 	json_t *alarms; /* {name: {since, cause, detail}}; NULL: not read yet */
-	json_t *later;  /* {url: monotonic ms}: sources that said "not before" */
+	json_t *later;  /* {url: {at (monotonic ms), cause}}: sources that said "not before" */
 	unsigned serial;
 };
 

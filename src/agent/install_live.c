@@ -204,15 +204,41 @@ static void down(void *ctx, struct install_engine *engine)
 
 /* ---- an engine that hangs (E5) ---- */
 
-static void answered(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+static void hangs(struct install *in, const struct yg_err *why)
 {
-	(void)reply;
-	(void)err; /* that it has ended is known by other ways */
-	struct install *in = ctx;
-	in->live.asked_ms = 0;
+	struct install_live *live = &in->live;
+	live->asked_ms = 0;
+	install_engine_end(yg_take(live->engine));
+	install_event(in, 3700, json_pack("{s:s, s:s}", "process", "am", "detail", why->msg));
+	lost(in, why);
 }
 
-/* It answers between two files. One that is busy with a file for longer than files may take will not come back. */
+/* It answers also while its threads scan. What counts is the file that takes longest: it may wait for a change of the
+ * configuration, which waits for another file, and then take its own time.
+ */
+static void answered(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)
+{
+	struct install_asked *asked = ctx;
+	struct install *in = asked->in;
+	struct install_live *live = &in->live;
+	bool is_live = live->engine && asked->of == live->engine->ipc;
+	struct yg_err why = {0};
+	install_asked_free(asked);
+	if (!is_live)
+		return; /* one that has retired */
+	live->asked_ms = 0;
+	if (err->code)
+		return; /* that it has ended is known by other ways */
+	int64_t slowest = json_integer_value(json_object_get(reply->body, "slowest_ms"));
+	int64_t allowed = json_integer_value(json_object_get(reply->body, "scan_max_ms"));
+	if (slowest < 2 * allowed + live->silence_ms)
+		return;
+	(void)yg_fail_cause(&why, YG_EAGAIN, "engine.timeout",
+		"the engine is busy with one file for %lld s, want %lld s at most",
+		(long long)(slowest / 1000), (long long)(allowed / 1000));
+	hangs(in, &why);
+}
+
 static void watch(void *ctx)
 {
 	struct install *in = ctx;
@@ -225,18 +251,15 @@ static void watch(void *ctx)
 		return;
 	if (live->asked_ms == 0) {
 		live->asked_ms = now;
-		yg_ipc_request(engine->ipc, "am.abi", NULL, NULL, 0, answered, in);
+		yg_ipc_request(engine->ipc, "am.abi", NULL, NULL, 0, answered,
+			install_asked_new(in, engine->ipc));
 		return;
 	}
 	if (now - live->asked_ms < live->silence_ms)
 		return;
 	(void)yg_fail_cause(&why, YG_EAGAIN, "engine.timeout",
 		"the engine has not answered for %lld s", (long long)(live->silence_ms / 1000));
-	live->asked_ms = 0;
-	live->engine = NULL;
-	install_engine_end(engine);
-	install_event(in, 3700, json_pack("{s:s, s:s}", "process", "am", "detail", why.msg));
-	lost(in, &why);
+	hangs(in, &why);
 }
 
 static void connected(void *ctx, struct yg_ipc_msg *reply, const struct yg_err *err)

@@ -8,7 +8,7 @@ const struct yg_opt options_table[] = {
 		"user that the roles with a network become when started as root; empty: they stay"},
 	{"agent", "log_level", YG_OPT_TEXT, 4, 6, "info", "error, warn, notice, info or debug"},
 	{"agent", "engine_silence_s", YG_OPT_INT, 0, 86400, "900",
-		"seconds after which an engine that does not answer is started again; longer than a file may take; 0: never"},
+		"seconds after which an engine that does not answer is started again, or one that is busy with one file for so much longer than twice its max_scan_ms; 0: never"},
 	{"log", "file_kib", YG_OPT_INT, 16, 1048576, "4096",
 		"size in KiB from which a log of updates (iaulogs) becomes FILE.1, and a new one begins"},
 	{"log", "files", YG_OPT_INT, 0, 99, "4",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 
+import frozen
 import pytest
 import site_parts as parts
 
@@ -227,6 +228,26 @@ def test_an_engine_that_hangs_is_started_again(alone):
     parts.until("another one", lambda: engine() not in (None, hung))
     assert alone.agent.lib() == live and alone.agent.status()["state"] == "protected"
     assert "has not answered for 4 s" in alone.agent.process.tail(60)
+
+
+def test_a_scan_that_hangs_ends_its_engine(alone):
+    """E5: one thread does not come back from a file, the engine answers all the same."""
+    alone.agent.process.stop()
+    (alone.agent.state / "state/policy.json").write_text('{"fingerprint":"x","engine":{"max_scan_ms":100}}')
+    alone.agent.conf.write_text(alone.agent.conf.read_text().replace("[agent]\n", "[agent]\nengine_silence_s = 1\n"))
+    alone.agent.start()
+    parts.until("the engine to run", lambda: alone.agent.status()["engine"]["state"] == "online")
+    live, hung = alone.agent.lib(), alone.agent.roles()["am"]
+    path = alone.folder / "scanned"
+    path.mkdir()
+    (path / "known").write_bytes(KNOWN["Test.One"])
+    thread = frozen.Frozen(hung)
+    said = json.loads(parts.run("yagura", "--json", "--root", alone.agent.root, "agent", "scan", path, check=False).stdout)
+    assert thread.done.is_set()
+    assert (said["files"], said["unjudged"], [f["signature"] for f in said["found"]]) == (1, [], ["Test.One"])
+    assert alone.agent.roles()["am"] != hung
+    assert alone.agent.lib() == live and alone.agent.status()["state"] == "protected"
+    assert "the engine is busy with one file for" in alone.agent.process.tail(60)
 
 
 def test_a_source_that_is_not_there_has_one_name(alone):

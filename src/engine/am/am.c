@@ -287,13 +287,23 @@ static int am_configure(void *self, const json_t *config, struct yg_err *err)
 	return r;
 }
 
-unsigned yg_am_threads(const void *self)
+static struct yg_am_config config_of(const void *self)
 {
 	struct am *am = (struct am *)(uintptr_t)self; /* the lock is not const */
 	(void)pthread_rwlock_rdlock(&am->lock);
-	unsigned threads = (unsigned)am->config.threads;
+	struct yg_am_config config = am->config;
 	(void)pthread_rwlock_unlock(&am->lock);
-	return threads;
+	return config;
+}
+
+unsigned yg_am_threads(const void *self)
+{
+	return (unsigned)config_of(self).threads;
+}
+
+int64_t yg_am_scan_ms(const void *self)
+{
+	return config_of(self).max_scan_ms;
 }
 
 /* ---- loading ---- */
@@ -566,10 +576,7 @@ static int am_load(void *self, int set, struct yg_engine_loaded *out, struct yg_
 {
 	struct am *am = self;
 	int64_t start = yg_clock_mono_ms();
-	(void)pthread_rwlock_rdlock(&am->lock);
-	struct yg_am_config config = am->config;
-	(void)pthread_rwlock_unlock(&am->lock);
-
+	struct yg_am_config config = config_of(am);
 	uint64_t signatures = 0;
 	struct cl_engine *engine YG_AUTO(clamav) = NULL;
 	if (limit_memory(&config, err) < 0)

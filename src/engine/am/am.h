@@ -19,5 +19,6 @@ extern const struct yg_engine yg_am_engine;
  */
 #define YG_AM_NO_CERTS "/usr/share/dict"
 
-/* Files to be scanned at once, by the configuration in force. */
+/* By the configuration in force: files to be scanned at once, and how long one may take. */
 unsigned yg_am_threads(const void *self);
+int64_t yg_am_scan_ms(const void *self);
