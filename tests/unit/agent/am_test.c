@@ -267,6 +267,18 @@ static void expect_scan(struct place *p, const char *text, const char *want)
 #define FOUND "{\"reason\":\"\",\"signature\":\"Yagura.Test.One\",\"verdict\":\"malicious\"}"
 #define LARGE "{\"reason\":\"too_large\",\"signature\":\"\",\"verdict\":\"unjudged\"}"
 
+/* What the watch is told while nothing is scanned. */
+static void expect_watch(struct place *p, json_int_t scan_max_ms)
+{
+	struct answer a YG_AUTO(answer) = {0};
+	ask(p, p->install, "am.abi", NULL, NULL, 0, &a);
+	wait_all(p);
+	assert_non_null(a.body);
+	assert_true(json_integer_value(json_object_get(a.body, "clamav")) > 100);
+	assert_int_equal(json_integer_value(json_object_get(a.body, "slowest_ms")), 0);
+	assert_int_equal(json_integer_value(json_object_get(a.body, "scan_max_ms")), scan_max_ms);
+}
+
 /* ---- tests ---- */
 
 static void loads_and_judges(void **state)
@@ -280,6 +292,7 @@ static void loads_and_judges(void **state)
 	assert_int_equal(faccessat(p->root, "tmp/engine-1", F_OK, 0), -1);
 	expect_scan(p, "harmless", CLEAN);
 	expect_scan(p, "before " WORD, FOUND);
+	expect_watch(p, 120000);
 	expect(p, p->walk, "am.scan", json_pack("{s:s}", "name", "/x"), NULL, 0,
 		"want 1 descriptor, have 0");
 	expect(p, p->walk, "am.scan", NULL, &fd, 1, "name: want a string, have nothing");
@@ -361,9 +374,10 @@ static void refuses_a_policy_that_does_not_fit(void **state)
 	expect(p, p->install, "am.config", json_pack("{s:s}", "command", "STOP"), NULL, 0,
 		"command: want 'SET_CONFIG', have 'STOP'");
 	expect(p, p->install, "am.config",
-		json_pack("{s:s, s:{s:i, s:i}}", "command", "SET_CONFIG", "config",
-			"max_file_bytes", 4, "threads", 4),
+		json_pack("{s:s, s:{s:i, s:i, s:i}}", "command", "SET_CONFIG", "config",
+			"max_file_bytes", 4, "max_scan_ms", 5000, "threads", 4),
 		NULL, 0, "{}");
+	expect_watch(p, 5000);
 	expect_scan(p, "before " WORD, LARGE);
 }
 
