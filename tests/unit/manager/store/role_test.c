@@ -105,9 +105,9 @@ static void start(struct world *world)
 					 "database", world->where, "state", world->dir, "user", ""),
 				 fds, 2, &err),
 		0);
-	assert_int_equal(yg_ipc_send(world->parent, "link",
-				 json_pack("{s:s, s:s}", "peer", "web", "tag", ""), &web, 1, &err),
-		0);
+	/* One that does not like its configuration may have ended by now: whether it is ready says it. */
+	(void)!yg_ipc_send(world->parent, "link", json_pack("{s:s, s:s}", "peer", "web", "tag", ""),
+		&web, 1, &err);
 	(void)close(asks);
 	(void)close(web);
 	yg_loop_run(world->loop);
