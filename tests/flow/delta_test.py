@@ -11,7 +11,6 @@ import pytest
 import site_parts as parts
 
 LINES = 30000
-ON_THE_LINE = 256 << 10  # bytes: buffers of both ends
 KNOWN = {"Test.One": b"the first file that must be found\n"}
 
 
@@ -185,7 +184,7 @@ def test_a_delta_that_does_not_do_costs_no_more_than_the_whole_file(two, what):
 
 @pytest.mark.parametrize("keep", ["the connection", "nothing, the agent is killed"])
 def test_a_download_that_was_cut_goes_on(fed, keep):
-    """At most 5 % are fetched twice, and what was on the line when it was cut."""
+    """At most 5 % are fetched twice."""
     whole, = fed.forms()["zstd"]
     total = size(fed, whole)
     if keep == "the connection":
@@ -202,7 +201,7 @@ def test_a_download_that_was_cut_goes_on(fed, keep):
         fed.server.behave()
         fed.succeed()
     assert fed.version() == 1
-    assert total <= fed.server.served[whole] <= total * 1.05 + ON_THE_LINE, fed.server.requests
+    assert total <= fed.server.served[whole] <= total * 1.05, fed.server.requests
     assert fed.parts() == []
     fed.is_whole()
 

@@ -10,6 +10,18 @@ import threading
 import time
 
 
+def taken(connection):
+    """Whether the program at the other end, which is on this computer, has read all that was sent to it."""
+    ours, theirs = (f"{at[1]:04X}" for at in (connection.getsockname(), connection.getpeername()))
+    for line in pathlib.Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, _, queues, *_ = line.split()
+        sending, reading = (int(n, 16) for n in queues.split(":"))
+        ends = here.split(":")[1], there.split(":")[1]
+        if (ends == (ours, theirs) and sending) or (ends == (theirs, ours) and reading):
+            return False
+    return True
+
+
 class Counting:
     """Plain HTTP/1.1 with kept connections, Range and ETag, over a folder.
 
@@ -111,7 +123,9 @@ class Counting:
             end = time.monotonic() + 60
             while self.hold and time.monotonic() < end:
                 time.sleep(0.05)
-            time.sleep(0.1)  # so that what was sent arrives before the reset does
+            end = time.monotonic() + 30
+            while not taken(handler.connection) and time.monotonic() < end:
+                time.sleep(0.005)  # or the reset throws away what was sent
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             handler.close_connection = True
             handler.connection.close()

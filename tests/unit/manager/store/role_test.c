@@ -105,12 +105,13 @@ static void start(struct world *world)
 					 "database", world->where, "state", world->dir, "user", ""),
 				 fds, 2, &err),
 		0);
-	/* One that does not like its configuration may have ended by now: whether it is ready says it. */
-	(void)!yg_ipc_send(world->parent, "link", json_pack("{s:s, s:s}", "peer", "web", "tag", ""),
-		&web, 1, &err);
+	/* One that does not like its configuration may have ended by now. */
+	int linked = yg_ipc_send(world->parent, "link",
+		json_pack("{s:s, s:s}", "peer", "web", "tag", ""), &web, 1, &err);
 	(void)close(asks);
 	(void)close(web);
 	yg_loop_run(world->loop);
+	assert_true(!world->ready || linked == 0);
 }
 
 static void stop(struct world *world, int signo)
