@@ -12,7 +12,10 @@ import time
 
 def taken(connection):
     """Whether the program at the other end, which is on this computer, has read all that was sent to it."""
-    ours, theirs = (f"{at[1]:04X}" for at in (connection.getsockname(), connection.getpeername()))
+    try:
+        ours, theirs = (f"{at[1]:04X}" for at in (connection.getsockname(), connection.getpeername()))
+    except OSError:  # it has ended: what it has not read it never will
+        return True
     for line in pathlib.Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]:
         _, here, there, _, queues, *_ = line.split()
         sending, reading = (int(n, 16) for n in queues.split(":"))
